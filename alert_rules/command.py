@@ -7,8 +7,8 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import TextIO
 
 from alert_rules.adding.adding import ACTIVE, PENDING, add_alert
 from alert_rules.adding.changing import Places
@@ -21,6 +21,7 @@ from alert_rules.loaded.differences import Built
 from alert_rules.loaded.inventory import builtin_names, inventory, table
 from alert_rules.loaded.reloading import Reload, activate
 from alert_rules.loaded.servers import Servers, rule_states
+from alert_rules.model.conventions import alert_id
 from alert_rules.model.errors import RulesError
 from alert_rules.output.annotations import RUNBOOKS
 from alert_rules.output.building import Compiled, Sources, compile_sources, outputs, routing, stale, write
@@ -43,17 +44,17 @@ def add_commands(parser: argparse.ArgumentParser, connect: Connect) -> None:
     _output(build)
     _config(build)
     build.add_argument("--check", action="store_true", help="write nothing; fail if a file is not up to date")
-    build.set_defaults(run=lambda arguments: _build(arguments, sys.stdout))
+    build.set_defaults(run=_build)
 
     validate = commands.add_parser("validate", help="report every error in alerts.yaml and channels.yaml")
     _sources(validate)
     _config(validate)
-    validate.set_defaults(run=lambda arguments: _validate(arguments, sys.stdout))
+    validate.set_defaults(run=_validate)
 
     explained = commands.add_parser("explain", help="explain an alert in words, with its PromQL")
     explained.add_argument("name", metavar="NAME", help="the alert's name")
     _sources(explained)
-    explained.set_defaults(run=lambda arguments: _explain(arguments, sys.stdout))
+    explained.set_defaults(run=_explain)
 
     add = commands.add_parser("add", help="add an alert, read as JSON from standard input, and build")
     _changes(add)
@@ -65,13 +66,13 @@ def add_commands(parser: argparse.ArgumentParser, connect: Connect) -> None:
         help="where to write a first runbook, if the folder exists (default: %(default)s)",
     )
     add.add_argument("--replace-webhook", action="store_true", help="replace the URL of a channel that has another one")
-    add.set_defaults(run=lambda arguments: _add(arguments, connect, sys.stdin, sys.stdout))
+    add.set_defaults(run=lambda arguments: _add(arguments, connect))
 
     listed = commands.add_parser("list", help="list all alerts, and whether Prometheus has loaded them")
     _sources(listed)
     _addresses(listed)
     listed.add_argument("--json", action="store_true", help="print JSON, for a script")
-    listed.set_defaults(run=lambda arguments: _list(arguments, connect, sys.stdout))
+    listed.set_defaults(run=lambda arguments: _list(arguments, connect))
 
     for name, what in (
         ("remove", "remove an alert from alerts.yaml, and build"),
@@ -81,7 +82,7 @@ def add_commands(parser: argparse.ArgumentParser, connect: Connect) -> None:
         changed = commands.add_parser(name, help=what)
         changed.add_argument("id", metavar="ID", help="the id that `add` printed, or the name")
         _changes(changed)
-        changed.set_defaults(command=name, run=lambda arguments: _change(arguments, connect, sys.stdout))
+        changed.set_defaults(command=name, run=lambda arguments: _change(arguments, connect))
 
 
 def _sources(parser: argparse.ArgumentParser) -> None:
@@ -171,7 +172,7 @@ def _compiled(arguments: argparse.Namespace) -> Compiled:
     return compile_sources(Sources(arguments.alerts, arguments.channels))
 
 
-def _build(arguments: argparse.Namespace, out: TextIO) -> int:
+def _build(arguments: argparse.Namespace) -> int:
     built = _compiled(arguments)
     texts = outputs(built)
     _warn(arguments, built)
@@ -181,28 +182,28 @@ def _build(arguments: argparse.Namespace, out: TextIO) -> int:
         return 0
     write(arguments.output, texts)
     for name in texts:
-        print(arguments.output / name, file=out)
+        print(arguments.output / name)
     return 0
 
 
-def _validate(arguments: argparse.Namespace, out: TextIO) -> int:
+def _validate(arguments: argparse.Namespace) -> int:
     built = _compiled(arguments)
     outputs(built)
     _warn(arguments, built)
     rules = sum(len(group.rules) for group in built.groups)
-    print(f"{arguments.alerts}: {len(built.alerts)} alerts, {rules} rules, nothing wrong", file=out)
+    print(f"{arguments.alerts}: {len(built.alerts)} alerts, {rules} rules, nothing wrong")
     return 0
 
 
-def _explain(arguments: argparse.Namespace, out: TextIO) -> int:
-    out.write(explain(_compiled(arguments), arguments.name))
+def _explain(arguments: argparse.Namespace) -> int:
+    print(explain(_compiled(arguments), arguments.name), end="")
     return 0
 
 
-def _add(arguments: argparse.Namespace, connect: Connect, request: TextIO, out: TextIO) -> int:
+def _add(arguments: argparse.Namespace, connect: Connect) -> int:
     load = _loader(arguments, connect)
     added = add_alert(
-        request.read(),
+        sys.stdin.read(),
         _places(arguments),
         load_channels(arguments.channels),
         lambda: _write(arguments),
@@ -220,43 +221,40 @@ def _add(arguments: argparse.Namespace, connect: Connect, request: TextIO, out: 
             f"the webhook's URL is in {added.secret}. Where that file is mounted into Alertmanager's container by"
             " itself, run docker compose restart alertmanager; verify --send-test-alert proves the channel"
         )
-    print(json.dumps({"id": added.id, "status": added.status}), file=out)
+    print(json.dumps({"id": added.id, "status": added.status}))
     return 0
 
 
-def _change(arguments: argparse.Namespace, connect: Connect, out: TextIO) -> int:
+def _change(arguments: argparse.Namespace, connect: Connect) -> int:
     load = _loader(arguments, connect)
     places, builtin = _places(arguments), builtin_names(_compiled(arguments))
-    unused: list[tuple[str, Path]] = []
     if arguments.command == "remove":
         channels = load_channels(arguments.channels)
         before = unused_secrets(places, channels)
-        changed = remove(arguments.id, places, builtin, lambda: _write(arguments))
-        unused = [each for each in unused_secrets(places, channels) if each not in before]
-        done = "removed"
+        changed, done = remove(arguments.id, places, builtin, lambda: _write(arguments)), "removed"
+        for channel, path in unused_secrets(places, channels):
+            if (channel, path) not in before:
+                _note(
+                    f"no alert uses the channel {channel} any more. Its webhook's URL stays in {path}: delete it if"
+                    " nothing else needs it"
+                )
     else:
         off = arguments.command == "disable"
         changed = switch(arguments.id, places, builtin, lambda: _write(arguments), disabled=off)
         done = "disabled" if off else ACTIVE
-    for channel, path in unused:
-        _note(
-            f"no alert uses the channel {channel} any more. Its webhook's URL stays in {path}: delete it if nothing"
-            " else needs it"
-        )
-    status = done if load(changed.name) else PENDING
-    print(json.dumps({"id": changed.id, "status": status}), file=out)
+    print(json.dumps({"id": alert_id(changed), "status": done if load(changed) else PENDING}))
     return 0
 
 
-def _list(arguments: argparse.Namespace, connect: Connect, out: TextIO) -> int:
+def _list(arguments: argparse.Namespace, connect: Connect) -> int:
     compiled = _compiled(arguments)
     server = connect(arguments.prometheus_url, arguments.alertmanager_url).prometheus
     states = rule_states(Built(compiled.groups, routing(compiled)), server)
     listed = list(inventory(compiled, read_source(arguments.alerts, "--alerts"), states))
     if arguments.json:
-        print(json.dumps([each.as_json() for each in listed], ensure_ascii=False, indent=2), file=out)
+        print(json.dumps([asdict(each) for each in listed], ensure_ascii=False, indent=2))
     else:
-        out.write(table(listed))
+        print(table(listed), end="")
     return 0
 
 

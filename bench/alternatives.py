@@ -7,9 +7,9 @@ is `SELECT count(*), sum(cost_usd)` over the open window of three minutes.
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import psycopg
 
@@ -40,8 +40,7 @@ FEW = 3
 """Scrapes of a program that reads the whole table."""
 
 
-@dataclass(frozen=True)
-class Cost:
+class Cost(NamedTuple):
     """What one scrape costs, all that the program does meanwhile included."""
 
     database_ms: float
@@ -103,13 +102,9 @@ def each(
     yield "the floor", floor(log.database, scrapes)
     contenders: list[Contender] = [Ours(folder / "ours"), *(kind(folder / kind.__name__) for kind in rivals)]
     for contender in contenders:
-        log.database.grant(contender.role)
         tell(contender.name)
-        contender.start(log.database.url(contender.role))
-        try:
+        with contender.running_on(log.database):
             yield contender.name, cost(server, log, writer, contender, scrapes if isinstance(contender, Ours) else FEW)
-        finally:
-            contender.stop()
 
 
 HEADINGS = (
@@ -137,9 +132,8 @@ def measured(
             costs = dict(each(server, log, writer, Path(folder), scrapes, rivals if size <= rivals_up_to else []))
             ours = costs[Ours.name]
             for name, c in costs.items():
-                cells = [c.database_ms, c.buffers, c.server_cpu_ms, c.wall_ms, c.program_cpu_ms, c.resident]
                 share = None if c.server_cpu_ms is None else c.server_cpu_ms / (ours.server_cpu_ms or 1)
-                found.append((c, [size, name, *cells, c.database_ms / ours.database_ms, share]))
+                found.append((c, [size, name, *c, c.database_ms / ours.database_ms, share]))
     return found
 
 

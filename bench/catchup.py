@@ -22,7 +22,7 @@ from exporter import catalog
 from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.log_query import Shape, span_query
-from exporter.database.transactions import Database
+from exporter.database.one_session import one_session
 from exporter.demo.postgres import EmbeddedPostgres
 from exporter.demo.schema import load_schema
 from exporter.ledger.advance import begin
@@ -100,10 +100,8 @@ def window_times(connection: psycopg.Connection[Any], config: Config, rows: int)
         raise ValueError("the log is empty")
     oldest, newest = (int(at.replace(tzinfo=UTC).timestamp()) for at in found)
     span, rules = TimeRange(oldest - oldest % MINUTE, newest + 1), config.classification()
-    database = Database(resolve_conninfo(config, {}), 10, "bench")
-    with database.session(600) as session:
+    with one_session(config, resolve_conninfo(config, {}), "bench", 600) as session:
         log = session.log(rules)
-    database.close()
     statements: dict[str, tuple[bytes, Any]] = {"floor": (_FLOOR, {"lo": _utc(span.lo), "hi": _utc(span.hi)})}
     for shape in (Shape.EACH, Shape.USERS):
         statement, parameters = span_query(log, rules, span, MINUTE, shape=shape)
@@ -141,7 +139,7 @@ def first_start(config: Config) -> Start:
         begun, today = time.perf_counter(), 0.0
         exporter.start()
         while not exporter.readiness().ok:
-            shown = {family.name for family in exporter.scrape(60)}
+            shown = {family.metric.name for family in exporter.scrape(60)}
             if not today and catalog.SPEND_TODAY.name in shown:
                 today = time.perf_counter() - begun
             time.sleep(POLL)

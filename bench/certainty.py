@@ -8,7 +8,8 @@ how the rule does by chances that it was not fitted to.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import exp, inf, log, sqrt
+from itertools import product
+from math import inf, log, sqrt
 from random import Random
 from statistics import median
 
@@ -17,6 +18,8 @@ from alert_rules.compiler.certainty import Z_CALM, Z_CHANGE, margin_of_share, z_
 from alert_rules.compiler.comparisons import CLEARLY
 from alert_rules.quantities.definitions import QUANTITIES
 from alert_rules.quantities.ratios import ALL_FAILED_FROM, RECENT_WINDOWS
+from bench.labelled import poisson
+from bench.report import Table, markdown
 
 SCRAPE = 15
 """Seconds between two scrapes."""
@@ -153,8 +156,8 @@ def simulated(random: Random, calls_per_window: float, rates: Sequence[tuple[int
     for seconds, rate in rates:
         each = calls_per_window * SCRAPE / WINDOW
         for _ in range(seconds // SCRAPE):
-            failed = _poisson(random, each * rate)
-            calls.append(calls[-1] + failed + _poisson(random, each * (1 - rate)))
+            failed = poisson(random, each * rate)
+            calls.append(calls[-1] + failed + poisson(random, each * (1 - rate)))
             failures.append(failures[-1] + failed)
     return Counters(calls, failures)
 
@@ -165,18 +168,10 @@ def slow(random: Random, calls_per_window: float, means: Sequence[tuple[int, flo
     for seconds, mean in means:
         middle = log(mean) - SPREAD**2 / 2
         for _ in range(seconds // SCRAPE):
-            ended = _poisson(random, calls_per_window * SCRAPE / WINDOW)
+            ended = poisson(random, calls_per_window * SCRAPE / WINDOW)
             calls.append(calls[-1] + ended)
             taken.append(taken[-1] + sum(min(120.0, random.lognormvariate(middle, SPREAD)) for _ in range(ended)))
     return Counters(calls, taken)
-
-
-def _poisson(random: Random, mean: float) -> int:
-    bound, product, count = exp(-mean), random.random(), 0
-    while product > bound:
-        product *= random.random()
-        count += 1
-    return count
 
 
 def _chance(name: str) -> Random:
@@ -202,9 +197,8 @@ class Found:
 def watched(firing: Sequence[bool]) -> Found:
     """What there is to say of the hours after the first, which only fills the windows."""
     after = firing[HOUR // MINUTE :]
-    began = sum(now and not before for before, now in zip([False, *after], after, strict=False))
     each = [after[start : start + 60] for start in range(0, HOURS * 60, 60)]
-    return Found(began, sum(not any(hour) for hour in each))
+    return Found(_begun(after), sum(not any(hour) for hour in each))
 
 
 def minutes_to_fire(rule: Rule, rate: float, calls_per_window: float) -> float | None:
@@ -219,56 +213,45 @@ def minutes_to_fire(rule: Rule, rate: float, calls_per_window: float) -> float |
     return None if median(taken) == inf else median(taken)
 
 
-def _false_rows() -> Iterator[tuple[str, ...]]:
-    yield "True rate", "Calls per window", "False alarms, before", "now"
-    for rate, calls in ((rate, calls) for rate in RATES if rate < THRESHOLD for calls in CALLS):
-        before, after = hours(rate, calls)
-        yield f"{rate:.0%}", f"{calls:,}", str(before.began), str(after.began)
-
-
 def _true_rows() -> Iterator[tuple[str, ...]]:
     yield (
         *("True rate", "Calls per window", "Hours missed, before", "now", "Alarms, before", "now"),
         *("First alarm after, before", "now"),
     )
-    for rate, calls in ((rate, calls) for rate in RATES if rate > THRESHOLD for calls in CALLS):
+    for rate, calls in product([rate for rate in RATES if rate > THRESHOLD], CALLS):
         before, after = hours(rate, calls)
         taken = (_minutes(minutes_to_fire(rule, rate, calls)) for rule in (BEFORE, AFTER))
         counts = (before.silent_hours, after.silent_hours, before.began, after.began)
         yield f"{rate:.0%}", f"{calls:,}", *map(str, counts), *taken
 
 
-def hours(rate: float, calls: int) -> tuple[Found, Found]:
-    """What the rule without certainty and the one with it did over the simulated hours."""
-    counters = simulated(_chance(f"hours {rate} {calls}"), calls, [((HOURS + 1) * HOUR, rate)])
-    return watched(BEFORE.firing(counters)), watched(AFTER.firing(counters))
+def hours(rate: float, calls: int, rules: Sequence[Rule] = (BEFORE, AFTER)) -> list[Found]:
+    """What rules for one quantity did over the simulated hours: by default, the one without certainty and the other."""
+    make = slow if rules[0].name == "avg_latency" else simulated
+    counters = make(_chance(f"hours {rate} {calls}"), calls, [((HOURS + 1) * HOUR, rate)])
+    return [watched(rule.firing(counters)) for rule in rules]
 
 
 @dataclass(frozen=True)
 class Ends:
-    """How an alert ended after incidents: minutes to Resolved, and how often it fired again in the three hours after.
-
-    `early` counts the incidents during which it had resolved and fired again.
-    """
+    """How an alert ended after incidents: minutes to Resolved, and how often it fired again in the three hours after."""
 
     minutes: Sequence[int]
     again: int
-    early: int
 
 
 def ends(rule: Rule, base: float, rate: float, seconds: int, calls: int) -> Ends:
     """What the rule did at the end of incidents that raised a rate of failures for so many seconds."""
     minutes: list[int] = []
-    again = early = 0
+    again = 0
     for number in range(INCIDENTS):
         random = _chance(f"end {calls} {base} {rate} {seconds} {number}")
         firing = rule.firing(simulated(random, calls, [(HOUR, base), (seconds, rate), (3 * HOUR, base)]))
         end = (HOUR + seconds) // MINUTE
-        early += _begun(firing[HOUR // MINUTE : end]) > 1
         again += _begun(firing[end:]) - firing[end]
         if firing[end]:
             minutes.append(firing[end:].index(False))
-    return Ends(sorted(minutes), again, early)
+    return Ends(sorted(minutes), again)
 
 
 def _begun(firing: Sequence[bool]) -> int:
@@ -277,19 +260,17 @@ def _begun(firing: Sequence[bool]) -> int:
 
 def _end_rows() -> Iterator[tuple[str, ...]]:
     yield "Rate falls from", "Calls per window", "Resolved after, before", "now", "Fires again, before", "now"
-    for (rate, seconds), base in ((incident, base) for incident in LASTED for base in BASES):
-        for calls in END_CALLS:
-            found = [ends(rule, base, rate, seconds, calls) for rule in (FIGURE_ALONE, AFTER)]
-            taken = (f"{median(f.minutes):.0f} ({f.minutes[len(f.minutes) * 9 // 10]}) min" for f in found)
-            again = (f"{f.again / INCIDENTS:.0%}" for f in found)
-            yield f"{rate:.0%} ({seconds // MINUTE} min) to {base:.1%}", f"{calls:,}", *taken, *again
+    for (rate, seconds), base, calls in product(LASTED, BASES, END_CALLS):
+        found = [ends(rule, base, rate, seconds, calls) for rule in (FIGURE_ALONE, AFTER)]
+        taken = (f"{median(f.minutes):.0f} ({f.minutes[len(f.minutes) * 9 // 10]}) min" for f in found)
+        again = (f"{f.again / INCIDENTS:.0%}" for f in found)
+        yield f"{rate:.0%} ({seconds // MINUTE} min) to {base:.1%}", f"{calls:,}", *taken, *again
 
 
 def _lasting_rows() -> Iterator[tuple[str, ...]]:
     yield "True rate", "Calls per window", "Alarms in 200 h, before", "now", "Hours missed, before", "now"
-    for rate, calls in ((rate, calls) for rate in LASTING for calls in CALLS):
-        counters = simulated(_chance(f"hours {rate} {calls}"), calls, [((HOURS + 1) * HOUR, rate)])
-        found = [watched(rule.firing(counters)) for rule in (FIGURE_ALONE, AFTER)]
+    for rate, calls in product(LASTING, CALLS):
+        found = hours(rate, calls, (FIGURE_ALONE, AFTER))
         yield (
             *(f"{rate:.0%}", f"{calls:,}"),
             *(str(f.began) for f in found),
@@ -297,42 +278,23 @@ def _lasting_rows() -> Iterator[tuple[str, ...]]:
         )
 
 
-def _outage_rows() -> Iterator[tuple[str, ...]]:
-    yield "Rate rises from 1% to", "Calls per window", "First alarm after, before", "now"
-    for rate in OUTAGES:
-        for calls in CALLS:
-            taken = (minutes_to_fire(rule, rate, calls) for rule in (BEFORE, AFTER))
-            yield f"{rate:.0%}", f"{calls:,}", *(_minutes(minutes) for minutes in taken)
+def _onset_rows(
+    rises: str, form: str, rules: Sequence[Rule], rates: Sequence[float], calls: Sequence[int]
+) -> Iterator[tuple[str, ...]]:
+    """How soon alerts fire once a rate or a mean has risen to each of several."""
+    yield f"{rises} to", "Calls per window", "First alarm after, before", "now"
+    for rate, number in product(rates, calls):
+        taken = (minutes_to_fire(rule, rate, number) for rule in rules)
+        yield form.format(rate), f"{number:,}", *map(_minutes, taken)
 
 
-def _late_rows() -> Iterator[tuple[str, ...]]:
-    yield "True share over the timeout", "Calls per window", "Alarms, before", "now"
-    for rate, calls in ((rate, calls) for rate in LATE for calls in FEW_CALLS):
-        counters = simulated(_chance(f"hours {rate} {calls}"), calls, [((HOURS + 1) * HOUR, rate)])
-        found = (watched(rule.firing(counters)).began for rule in (LATE_BEFORE, LATE_AFTER))
-        yield f"{rate:.0%}", f"{calls:,}", *map(str, found)
-
-
-def _dead_rows() -> Iterator[tuple[str, ...]]:
-    yield "Share rises from 1% to", "Calls per window", "First alarm after, before", "now"
-    for rate, calls in ((rate, calls) for rate in OUTAGES[1:] for calls in FEW_CALLS):
-        taken = (minutes_to_fire(rule, rate, calls) for rule in (LATE_BEFORE, LATE_AFTER))
-        yield f"{rate:.0%}", f"{calls:,}", *(_minutes(minutes) for minutes in taken)
-
-
-def _latency_rows() -> Iterator[tuple[str, ...]]:
-    yield "Mean latency", "Calls per window", "False alarms, before", "now"
-    for mean, calls in ((mean, calls) for mean in MEANS for calls in LATENCY_CALLS):
-        counters = slow(_chance(f"hours {mean} {calls}"), calls, [((HOURS + 1) * HOUR, mean)])
-        found = (watched(rule.firing(counters)).began for rule in (MEAN_BEFORE, MEAN_AFTER))
-        yield f"{mean:g}s", f"{calls:,}", *map(str, found)
-
-
-def _slowed_rows() -> Iterator[tuple[str, ...]]:
-    yield "Mean rises from 1s to", "Calls per window", "First alarm after, before", "now"
-    for mean, calls in ((mean, calls) for mean in SLOWED for calls in LATENCY_CALLS):
-        taken = (minutes_to_fire(rule, mean, calls) for rule in (MEAN_BEFORE, MEAN_AFTER))
-        yield f"{mean:g}s", f"{calls:,}", *(_minutes(minutes) for minutes in taken)
+def _alarm_rows(
+    heading: str, told: str, form: str, rules: Sequence[Rule], rates: Sequence[float], calls: Sequence[int]
+) -> Iterator[tuple[str, ...]]:
+    """How often alerts begin to fire while a rate or a mean stays as it is."""
+    yield heading, "Calls per window", f"{told}, before", "now"
+    for rate, number in product(rates, calls):
+        yield form.format(rate), f"{number:,}", *(str(found.began) for found in hours(rate, number, rules))
 
 
 def _minutes(minutes: float | None) -> str:
@@ -342,22 +304,23 @@ def _minutes(minutes: float | None) -> str:
 def table(rows: Iterator[tuple[str, ...]]) -> str:
     """The rows as a Markdown table, the first being its head."""
     head, *rest = rows
-    lines = [head, tuple("---" for _ in head), *rest]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown(Table("", head, rest))
 
 
 def main() -> None:
     """Print the tables."""
+    fine = [rate for rate in RATES if rate < THRESHOLD]
+    share, seconds, late, mean = "{:.0%}", "{:g}s", (LATE_BEFORE, LATE_AFTER), (MEAN_BEFORE, MEAN_AFTER)
     tables = (
         _end_rows(),
         _lasting_rows(),
-        _false_rows(),
+        _alarm_rows("True rate", "False alarms", share, (BEFORE, AFTER), fine, CALLS),
         _true_rows(),
-        _outage_rows(),
-        _latency_rows(),
-        _slowed_rows(),
-        _late_rows(),
-        _dead_rows(),
+        _onset_rows("Rate rises from 1%", share, (BEFORE, AFTER), OUTAGES, CALLS),
+        _alarm_rows("Mean latency", "False alarms", seconds, mean, MEANS, LATENCY_CALLS),
+        _onset_rows("Mean rises from 1s", seconds, mean, SLOWED, LATENCY_CALLS),
+        _alarm_rows("True share over the timeout", "Alarms", share, late, LATE, FEW_CALLS),
+        _onset_rows("Share rises from 1%", share, late, OUTAGES[1:], FEW_CALLS),
     )
     for rows in tables:
         print(table(rows), end="\n\n", flush=True)

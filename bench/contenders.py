@@ -4,19 +4,22 @@ import contextlib
 import shutil
 import sys
 import tempfile
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, Self
 
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench import tools
 from bench.logs import Log, Shape
-from bench.processes import Page, Process, free_port, wait_until
+from bench.processes import Page, Process, cpu_seconds, free_port, wait_until
 from bench.rivals import configs
-from bench.server import Server
+from bench.server import Database, Server
 
 TOTALS = "%GROUP BY 1, 2, 3%"
 """The statement by which an alternative refreshes its totals, as a pattern."""
@@ -28,6 +31,11 @@ class Contender(ABC):
     """A program that shows what is in the log, and what it says its totals are."""
 
     name = ""
+    ready_path = "/metrics"
+    counted: tuple[str, str]
+    """The series that count calls, and their cost."""
+    spent: tuple[str, str]
+    """The series of what users have spent today, and its label for the user."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -48,9 +56,20 @@ class Contender(ABC):
 
     def start(self, url: str) -> None:
         """Start it on a database, and wait until it can be scraped."""
-        self._process = self.prepare(url, free_port())
-        self._process.start()
+        address = f"127.0.0.1:{free_port()}"
+        command, environ = self._command(url, address)
+        self._process = Process(command, f"http://{address}", environ, self.folder / "log")
         wait_until(lambda: self.process.answers(self.ready_path), f"{self.name} is not ready")
+
+    @contextlib.contextmanager
+    def running_on(self, database: Database, address: str | None = None) -> Iterator[Self]:
+        """Give it its role in a database, start it there, through another `host:port` if one is given, and end it."""
+        database.grant(self.role)
+        try:
+            self.start(database.url(self.role, address))
+            yield self
+        finally:
+            self.stop()
 
     def stop(self) -> None:
         """End it."""
@@ -61,19 +80,23 @@ class Contender(ABC):
         """Its page."""
         return self.process.fetch()
 
-    ready_path = "/metrics"
-
     @abstractmethod
-    def prepare(self, url: str, port: int) -> Process:
-        """Write its configuration; the process that serves on this port."""
+    def _command(self, url: str, address: str) -> tuple[list[str], dict[str, str]]:
+        """Write its configuration; the command that serves on this address, and what it needs in the environment."""
 
-    @abstractmethod
+    def _written(self, text: str) -> str:
+        path = self.folder / "config.yaml"
+        path.write_text(text)
+        return str(path)
+
     def totals(self, samples: Samples) -> Mapping[str, Mapping[frozenset[tuple[str, str]], float]]:
         """The series that it counts by, for each of `calls` and `cost_usd`."""
+        calls, cost = self.counted
+        return {"calls": series(samples, calls), "cost_usd": series(samples, cost)}
 
-    @abstractmethod
     def spend_today(self, samples: Samples) -> dict[str, float]:
         """What it says each user has spent today."""
+        return {user: spend for user, spend in by_label(samples, *self.spent).items() if user != "other"}
 
 
 class Ours(Contender):
@@ -81,85 +104,53 @@ class Ours(Contender):
 
     name = "ai-operation-exporter"
     ready_path = "/-/ready"
+    counted = "ai_operations_total", "ai_operation_cost_usd_total"
+    spent = "ai_user_spend_today_usd", "user"
 
     def __init__(self, folder: Path, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(folder)
         self.settings = dict(settings or {})
 
-    @property
-    def role(self) -> str:
-        """Its role in the database."""
-        return "bench_ours"
-
-    def prepare(self, url: str, port: int) -> Process:
-        """Write its configuration; the process that serves on this port."""
-        config = self.folder / "config.yaml"
-        config.write_text(yaml.safe_dump({"zero_hold": 0} | self.settings))
-        address = f"127.0.0.1:{port}"
-        command = [sys.executable, "-m", "exporter", "serve", "--config", str(config)]
+    def _command(self, url: str, address: str) -> tuple[list[str], dict[str, str]]:
+        config = self._written(yaml.safe_dump({"zero_hold": 0} | self.settings))
+        command = [sys.executable, "-m", "exporter", "serve", "--config", config]
         command += ["--state-dir", str(self.folder / "state"), f"--web.listen-address={address}"]
-        return Process(command, f"http://{address}", {"DATABASE_URL": url}, self.folder / "log")
-
-    def totals(self, samples: Samples) -> Mapping[str, Mapping[frozenset[tuple[str, str]], float]]:
-        """Calls and cost."""
-        return {
-            "calls": series(samples, "ai_operations_total"),
-            "cost_usd": series(samples, "ai_operation_cost_usd_total"),
-        }
-
-    def spend_today(self, samples: Samples) -> dict[str, float]:
-        """What it says each user has spent today."""
-        users = by_label(samples, "ai_user_spend_today_usd", "user")
-        return {user: spend for user, spend in users.items() if user != "other"}
+        return command, {"DATABASE_URL": url}
 
 
 class QueryExporter(Contender):
     """query-exporter from PyPI."""
 
     name = "query-exporter"
-
-    def prepare(self, url: str, port: int) -> Process:
-        """Write its configuration; the process that serves on this port."""
-        config = self.folder / "config.yaml"
-        config.write_text(configs.query_exporter(url))
-        command = [str(tools.program("query-exporter")), "--config", str(config), "--host", "127.0.0.1"]
-        return Process([*command, "--port", str(port)], f"http://127.0.0.1:{port}", {}, self.folder / "log")
-
     ready_path = "/"
+    counted = "calls_total", "cost_usd_total"
+    spent = "spend_usd", "username"
 
-    def totals(self, samples: Samples) -> Mapping[str, Mapping[frozenset[tuple[str, str]], float]]:
-        """Calls and cost."""
-        return {name: series(samples, f"{name}_total") for name in ("calls", "cost_usd")}
-
-    def spend_today(self, samples: Samples) -> dict[str, float]:
-        """What it says each user has spent today."""
-        return by_label(samples, "spend_usd", "username")
+    def _command(self, url: str, address: str) -> tuple[list[str], dict[str, str]]:
+        host, _, port = address.partition(":")
+        config = self._written(configs.query_exporter(url))
+        return [str(tools.program("query-exporter")), "--config", config, "--host", host, "--port", port], {}
 
 
 class SqlExporter(Contender):
     """Debian's prometheus-sql-exporter. It refreshes at an interval of its own."""
 
     name = "prometheus-sql-exporter"
+    counted = "sql_log", "sql_log"
+    spent = "sql_log_spend_today", "username"
     interval = "1s"
 
-    def prepare(self, url: str, port: int) -> Process:
-        """Write its configuration; the process that serves on this port."""
-        config = self.folder / "config.yaml"
-        config.write_text(configs.sql_exporter(url.replace("postgresql:", "postgres:", 1), self.interval))
-        command = [self.name, "-config.file", str(config), "-web.listen-address", f"127.0.0.1:{port}"]
-        return Process(command, f"http://127.0.0.1:{port}", {}, self.folder / "log")
+    def _command(self, url: str, address: str) -> tuple[list[str], dict[str, str]]:
+        config = self._written(configs.sql_exporter(url.replace("postgresql:", "postgres:", 1), self.interval))
+        return [self.name, "-config.file", config, "-web.listen-address", address], {}
 
     def totals(self, samples: Samples) -> Mapping[str, Mapping[frozenset[tuple[str, str]], float]]:
-        """Calls and cost, which are gauges here."""
-        found = series(samples, "sql_log")
+        """Calls and cost, which are gauges of one name here."""
+        found = super().totals(samples)
         return {
-            name: {labels: value for labels, value in found.items() if ("col", name) in labels}
-            for name in ("calls", "cost_usd")
+            what: {labels: value for labels, value in values.items() if ("col", what) in labels}
+            for what, values in found.items()
         }
-
-    def spend_today(self, samples: Samples) -> dict[str, float]:
-        """What it says each user has spent today."""
-        return by_label(samples, "sql_log_spend_today", "username")
 
 
 class PostgresExporter(Contender):
@@ -167,24 +158,16 @@ class PostgresExporter(Contender):
 
     name = "prometheus-postgres-exporter"
     ready_path = "/"
+    # the parser ends every counter's name so
+    counted = "log_calls_total", "log_cost_usd_total"
+    spent = "log_spend_today_spend_usd", "username"
 
-    def prepare(self, url: str, port: int) -> Process:
-        """Write its configuration; the process that serves on this port."""
-        config = self.folder / "queries.yaml"
-        config.write_text(configs.postgres_exporter())
-        command = [self.name, f"--extend.query-path={config}", f"--web.listen-address=127.0.0.1:{port}"]
+    def _command(self, url: str, address: str) -> tuple[list[str], dict[str, str]]:
+        config = self._written(configs.postgres_exporter())
+        command = [self.name, f"--extend.query-path={config}", f"--web.listen-address={address}"]
         command += ["--disable-default-metrics", "--disable-settings-metrics"]
         command += ["--no-collector.database", "--no-collector.bgwriter"]
-        return Process(command, f"http://127.0.0.1:{port}", {"DATA_SOURCE_NAME": url}, self.folder / "log")
-
-    def totals(self, samples: Samples) -> Mapping[str, Mapping[frozenset[tuple[str, str]], float]]:
-        """Calls and cost."""
-        # the parser ends every counter's name so
-        return {name: series(samples, f"log_{name}_total") for name in ("calls", "cost_usd")}
-
-    def spend_today(self, samples: Samples) -> dict[str, float]:
-        """What it says each user has spent today."""
-        return by_label(samples, "log_spend_today_spend_usd", "username")
+        return command, {"DATA_SOURCE_NAME": url}
 
 
 RIVALS: tuple[type[Contender], ...] = (QueryExporter, SqlExporter, PostgresExporter)
@@ -199,13 +182,8 @@ def ours_on(
         log = Log(database, shape)
         log.fill_recent(rate, recent)
         log.settle()
-        ours = Ours(Path(folder), settings)
-        database.grant(ours.role)
-        ours.start(database.url(ours.role))
-        try:
+        with Ours(Path(folder), settings).running_on(database) as ours:
             yield log, ours
-        finally:
-            ours.stop()
 
 
 def available() -> list[type[Contender]]:
@@ -243,6 +221,25 @@ def parsed(page: Page) -> Samples:
         for family in text_string_to_metric_families(page.body.decode())
         for sample in family.samples
     }
+
+
+@dataclass(frozen=True)
+class Scrapes:
+    """What scrapes cost, each: milliseconds of the program's CPU, and of wall time; and the last page."""
+
+    cpu_ms: float
+    wall_ms: float
+    page: Page
+
+
+def repeated(contender: Contender, times: int, pause: float, headers: Mapping[str, str] | None = None) -> Scrapes:
+    """Scrape so many times, with a pause of so many seconds after each."""
+    before, pages = cpu_seconds(contender.process.pid), []
+    for _ in range(times):
+        pages.append(contender.process.fetch(headers=headers))
+        time.sleep(pause)
+    spent = cpu_seconds(contender.process.pid) - before
+    return Scrapes(1000 * spent / times, median(page.milliseconds for page in pages), pages[-1])
 
 
 def samples_on(page: Page) -> int:

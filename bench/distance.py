@@ -4,10 +4,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 
 from bench.command import run, tell
-from bench.contenders import TOTALS, Contender, SqlExporter, everyone
+from bench.contenders import TOTALS, Contender, SqlExporter, everyone, repeated
 from bench.logs import Log, Writer
 from bench.report import Cell, Table
 from bench.server import Server
@@ -24,13 +23,8 @@ def scraped(contender: Contender, wire: Wire, times: int) -> tuple[float, float,
     contender.scrape()
     contender.scrape()
     wire.reset()
-    walls, pages = [], []
-    for _ in range(times):
-        page = contender.scrape()
-        walls.append(page.milliseconds)
-        pages.append(len(page.body))
-        time.sleep(0.1)
-    return median(walls), wire.round_trips / times, wire.sent / times, wire.received / times, pages[-1]
+    found = repeated(contender, times, 0.1)
+    return found.wall_ms, wire.round_trips / times, wire.sent / times, wire.received / times, len(found.page.body)
 
 
 def refreshed(log: Log, contender: Contender, wire: Wire) -> tuple[float, float, float, float, int]:
@@ -66,17 +60,10 @@ def measure(server: Server, milliseconds: tuple[int, ...], scrapes: int, idle: i
             for rtt in milliseconds:
                 tell(f"{kind.name} at {rtt} ms")
                 contender = kind(Path(folder) / kind.__name__)
-                database.grant(contender.role)
-                with wire_to(server.address, rtt / 1000) as wire:
-                    contender.start(database.url(contender.role, wire.address))
-                    try:
-                        refreshing = isinstance(contender, SqlExporter)
-                        wall, *rest = (
-                            refreshed(log, contender, wire) if refreshing else scraped(contender, wire, scrapes)
-                        )
-                        quiet = while_idle(wire, idle) if rtt == milliseconds[-1] else 0.0
-                    finally:
-                        contender.stop()
+                with wire_to(server.address, rtt / 1000) as wire, contender.running_on(database, wire.address):
+                    refreshing = isinstance(contender, SqlExporter)
+                    wall, *rest = refreshed(log, contender, wire) if refreshing else scraped(contender, wire, scrapes)
+                    quiet = while_idle(wire, idle) if rtt == milliseconds[-1] else 0.0
                 walls.append(wall)
             found.append([kind.name, *walls, *rest, quiet])
     headings = (

@@ -4,6 +4,7 @@ All programs are scraped while rows arrive, one in ten of them late, costs of re
 deletes the oldest days. At the end, what `increase()` has seen is compared with SQL.
 """
 
+import contextlib
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -71,21 +72,20 @@ def wrong(shown: Mapping[str, float], true: Mapping[str, float]) -> int:
 
 def measure(server: Server, rows: int, seconds: int, late: int, settle: int) -> Iterator[Table]:
     """All programs beside each other."""
-    with server.database() as database, tempfile.TemporaryDirectory() as folder:
+    with (
+        server.database() as database,
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.ExitStack() as programs,
+    ):
         log = Log(database)
         log.fill_recent(RATE, RECENT)
         log.grow(rows - RATE * RECENT)
         log.settle()
         tell(f"{rows:,} rows are there")
-        contenders = [kind(Path(folder) / kind.__name__) for kind in everyone()]
-        try:
-            for contender in contenders:
-                database.grant(contender.role)
-                contender.start(database.url(contender.role))
-            yield Table("exactness", _HEADINGS, compared(log, contenders, seconds, late, settle), _about(rows))
-        finally:
-            for contender in contenders:
-                contender.stop()
+        contenders = [
+            programs.enter_context(kind(Path(folder) / kind.__name__).running_on(database)) for kind in everyone()
+        ]
+        yield Table("exactness", _HEADINGS, compared(log, contenders, seconds, late, settle), _about(rows))
 
 
 def compared(log: Log, contenders: Sequence[Contender], seconds: int, late: int, settle: int) -> list[list[Cell]]:

@@ -97,12 +97,12 @@ def _growing(rate: Rate) -> Rate:
     return lambda at: rate(at) * 1.08 ** ((at.date() - FIRST).days / 7)
 
 
-def _launched(rate: Rate, day: date, before: float) -> Rate:
-    return lambda at: rate(at) * (1.0 if at.date() >= day else before)
+def _launched(rate: Rate, before: float) -> Rate:
+    return lambda at: rate(at) * (1.0 if at.date() >= LAUNCH else before)
 
 
-def _but(rate: Rate, quiet: Sequence[date]) -> Rate:
-    return lambda at: rate(at) * (0.1 if at.date() in quiet else 1.0)
+def _with_holidays(rate: Rate) -> Rate:
+    return lambda at: rate(at) * (0.1 if at.date() in HOLIDAYS else 1.0)
 
 
 HOLIDAYS = (date(2026, 2, 16), date(2026, 3, 9), date(2026, 4, 3))
@@ -130,9 +130,9 @@ HISTORIES: Mapping[str, Sequence[Operation]] = {
         Operation("report", _of(40, _at(5, 0.0, weekdays=(6,))), 0.2, 12000),
     ],
     "quiet holidays": [
-        Operation("chat", _of(12, _but(_office, HOLIDAYS))),
-        Operation("email", _of(5, _but(_office, HOLIDAYS)), 0.004, 700),
-        Operation("plan", _of(2, _but(_office, HOLIDAYS)), 0.15, 9000),
+        Operation("chat", _of(12, _with_holidays(_office))),
+        Operation("email", _of(5, _with_holidays(_office)), 0.004, 700),
+        Operation("plan", _of(2, _with_holidays(_office)), 0.15, 9000),
     ],
     "growth by 8 % a week": [
         Operation("chat", _of(7, _growing(_office))),
@@ -141,8 +141,8 @@ HISTORIES: Mapping[str, Sequence[Operation]] = {
     ],
     "a launch": [
         Operation("chat", _of(6, _office)),
-        Operation("agent", _of(14, _launched(_office, LAUNCH, 0.0)), 0.08, 9000),
-        Operation("email", _of(16, _launched(_office, LAUNCH, 0.25)), 0.004, 700),
+        Operation("agent", _of(14, _launched(_office, 0.0)), 0.08, 9000),
+        Operation("email", _of(16, _launched(_office, 0.25)), 0.004, 700),
     ],
     "few and costly calls": [
         Operation("research", _of(6, _office), 1.5, 60000),
@@ -178,13 +178,14 @@ def _quarters(random: Random, operation: Operation, incidents: Sequence[Incident
         if odd is not None:
             calls = calls * odd.calls + odd.extra / 4 / operation.call_usd
             tokens, price = tokens * odd.tokens, price * odd.price
-        number = _poisson(random, calls)
+        number = poisson(random, calls)
         used = tokens * number * max(0.1, random.gauss(1, SPREAD / sqrt(number))) if number else 0.0
         if number:
             yield start, HourFigures(calls=number, cost=round(used * price * USD), input_tokens=round(used))
 
 
-def _poisson(random: Random, mean: float) -> int:
+def poisson(random: Random, mean: float) -> int:
+    """A number of calls, by chance, where so many are to be expected."""
     if mean > 50:
         return max(0, round(random.gauss(mean, sqrt(mean))))
     bound, product, count = exp(-mean), random.random(), 0

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -19,9 +20,9 @@ from exporter.config import Config
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.log_query import span_query
 from exporter.database.log_table import LogTable
+from exporter.database.one_session import one_session
 from exporter.database.probe_query import read_sums
 from exporter.database.session import Session
-from exporter.database.transactions import Database
 from exporter.demo.postgres import EmbeddedPostgres
 from exporter.demo.schema import load_schema
 from exporter.ledger.calendar import HOUR, QUARTER_HOUR, floor_to
@@ -50,14 +51,14 @@ class Cost:
     read: float
 
 
-def fill(connection: psycopg.Connection[object], rate: int, hours: float) -> None:
+def fill(connection: psycopg.Connection[Any], rate: int, hours: float) -> None:
     """Fill a log with so many rows per second. Its index is dropped meanwhile, which is faster."""
     load_schema(connection, "success")
-    index = connection.execute("SELECT pg_get_indexdef('ai_operation_log_created_at_idx'::regclass)").fetchone()
+    index = "SELECT pg_get_indexdef('ai_operation_log_created_at_idx'::regclass)"
+    ((created,),) = connection.execute(index).fetchall()
     connection.execute("DROP INDEX ai_operation_log_created_at_idx")
     connection.execute(_FILL, {"rows": int(rate * hours * HOUR), "rate": rate})
-    if index is not None:
-        connection.execute(str(index[0]).encode())
+    connection.execute(created.encode())
     connection.execute("VACUUM ANALYZE ai_operation_log")
 
 
@@ -122,10 +123,8 @@ def main() -> None:
             with psycopg.connect(url, autocommit=True) as connection:
                 fill(connection, rate, arguments.hours)
             config = Config.model_validate({"state_dir": str(Path(folder))})
-            database = Database(resolve_conninfo(config, {"DATABASE_URL": url}), 5, "bench")
-            with database.session(600) as session:
+            with one_session(config, resolve_conninfo(config, {"DATABASE_URL": url}), "bench", 600) as session:
                 report(measure(session, session.log(config.classification()), config, rate, arguments.hours), rate)
-            database.close()
 
 
 if __name__ == "__main__":

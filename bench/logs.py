@@ -2,9 +2,9 @@
 
 import threading
 import time
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import psycopg
 
@@ -72,17 +72,12 @@ class Log:
     def fill(self, rows: int, start: float, end: float) -> None:
         """Add so many rows, evenly between two times in seconds since the epoch."""
         first, self._next = self._next, self._next + rows
-        self.database.connection.execute(
-            _ROWS.replace("{time}", _SPREAD).encode(),
-            {
-                "series": self.shape.series,
-                "users": self.shape.users,
-                "first": first,
-                "last": self._next - 1,
-                "start": start,
-                "step": (end - start) / max(1, rows),
-            },
-        )
+        self.insert(self.database.connection, first, rows, _SPREAD, start=start, step=(end - start) / max(1, rows))
+
+    def insert(self, connection: psycopg.Connection[Any], first: int, rows: int, at: str, **names: float) -> None:
+        """Add rows with numbers from `first` on; `at` is the SQL of a row's time, in which `names` have values."""
+        values = {**asdict(self.shape), "first": first, "last": first + rows - 1, **names}
+        connection.execute(_ROWS.replace("{time}", at).encode(), values)
 
     def fill_recent(self, rate: float, seconds: float) -> None:
         """Add rows up to now, at a rate of so many a second."""
@@ -118,56 +113,37 @@ class Writer:
         self._late = late
         self._changing = changing
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._error: BaseException | None = None
+        self._thread = ThreadPoolExecutor(1)
         self.written = 0
         self.process = 0
 
     def __enter__(self) -> Self:
         self._connection = psycopg.connect(self._log.database.url("postgres"), autocommit=True)
         self.process = self._connection.info.backend_pid
-        self._thread.start()
+        self._running = self._thread.submit(self._run)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join()
+        self._thread.shutdown()
         self._connection.close()
-        if self._error is not None:
-            raise self._error
+        self._running.result()
 
     def _run(self) -> None:
-        try:
-            begun, pause, number = time.monotonic(), min(0.5, max(0.05, 1 / self._rate)), 0
-            while not self._stop.wait(pause):
-                self._insert(int((time.monotonic() - begun) * self._rate) - self.written)
-                number += 1
-                if self._changing and number % 4 == 0:
-                    self._change()
-                if self._changing and number % 20 == 10:
-                    self._expire()
-        except BaseException as error:
-            self._error = error
+        begun, pause, number = time.monotonic(), min(0.5, max(0.05, 1 / self._rate)), 0
+        while not self._stop.wait(pause):
+            self._insert(int((time.monotonic() - begun) * self._rate) - self.written)
+            number += 1
+            if self._changing and number % 4 == 0:
+                self._change()
+            if self._changing and number % 20 == 10:
+                self._expire()
 
     def _insert(self, rows: int) -> None:
-        if rows <= 0:
-            return
-        shape = self._log.shape
-        # what was filled before has smaller numbers; only the remainders of a number matter
-        first = 10**9 + self.written
-        self._connection.execute(
-            _ROWS.replace("{time}", _LATELY).encode(),
-            {
-                "series": shape.series,
-                "users": shape.users,
-                "first": first,
-                "last": first + rows - 1,
-                "late": self._late,
-            },
-        )
-        self.written += rows
+        if rows > 0:
+            # what was filled before has smaller numbers; only the remainders of a number matter
+            self._log.insert(self._connection, 10**9 + self.written, rows, _LATELY, late=self._late)
+            self.written += rows
 
     def _change(self) -> None:
         self._connection.execute(

@@ -2,13 +2,12 @@
 
 import gzip
 import threading
-import time
 import urllib.error
 from collections.abc import Iterator
 from statistics import median
 
 from bench.command import run, tell
-from bench.contenders import Ours, ours_on, samples_on
+from bench.contenders import Ours, ours_on, repeated, samples_on
 from bench.logs import Shape, Writer
 from bench.processes import cpu_seconds, memory
 from bench.report import Cell, Table
@@ -24,28 +23,19 @@ READS = "%ai_operation_log%"
 """The statement by which the exporter reads the log in each scrape, as a pattern: no other one is sent so often."""
 
 
-def scraped(ours: Ours, times: int) -> tuple[float, float]:
-    """Milliseconds of CPU, and of wall time, of one scrape."""
-    before, walls = cpu_seconds(ours.process.pid), []
-    for _ in range(times):
-        walls.append(ours.process.fetch(headers=COMPRESSED).milliseconds)
-        time.sleep(0.1)
-    return 1000 * (cpu_seconds(ours.process.pid) - before) / times, median(walls)
-
-
-def rendered(server: Server, series: int, scrapes: int) -> list[Cell]:
+def rendered(server: Server, series: int, times: int) -> list[Cell]:
     """A page with so many series: a row of the table."""
     tell(f"{series} series")
     with ours_on(server, Shape(series=series), max(RATE, 2 * series / RECENT), RECENT, MANY_SERIES) as (log, ours):
         # what was written before has left the open window when nothing changes from one scrape to the next
         with Writer(log, RATE):
             ours.scrape()
-            busy, wall = scraped(ours, scrapes)
+            busy = repeated(ours, times, 0.1, COMPRESSED)
         page = ours.scrape()
-        quiet, _ = scraped(ours, scrapes)
+        quiet = repeated(ours, times, 0.1, COMPRESSED)
         resident = memory(ours.process.pid)[0]
     packed = len(gzip.compress(page.body, 6))
-    return [series, samples_on(page), len(page.body), packed, busy, quiet, wall, resident]
+    return [series, samples_on(page), len(page.body), packed, busy.cpu_ms, quiet.cpu_ms, busy.wall_ms, resident]
 
 
 def together(ours: Ours, database: Database, scrapers: int, times: int) -> list[Cell]:

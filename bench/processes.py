@@ -7,8 +7,8 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -45,13 +45,13 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE, pause: float = 0.05) -> None:
+def wait_until(condition: Callable[[], bool], what: str) -> None:
     """Look until something is so. Raises `TimeoutError` if that takes too long."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {seconds:.0f} s in vain: {what}")
-        time.sleep(pause)
+            raise TimeoutError(f"waited {PATIENCE:.0f} s in vain: {what}")
+        time.sleep(0.05)
 
 
 @dataclass
@@ -62,51 +62,41 @@ class Page:
     milliseconds: float
 
 
-@dataclass
 class Process:
-    """A program that serves a page of metrics."""
+    """A running program that serves a page of metrics. Its output goes to the file `log`."""
 
-    command: list[str]
-    url: str
-    environ: dict[str, str]
-    log: Path
-    _running: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-
-    def start(self) -> None:
-        """Start it; do not wait for anything."""
-        with self.log.open("ab") as log:
+    def __init__(self, command: list[str], url: str, environ: dict[str, str], log: Path) -> None:
+        self._program, self._url, self._log = command[0], url, log
+        with log.open("ab") as output:
             self._running = subprocess.Popen(  # noqa: S603
-                self.command,
-                env=os.environ | self.environ,
+                command,
+                env=os.environ | environ,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=output,
+                stderr=output,
                 start_new_session=True,
             )
 
     @property
     def pid(self) -> int:
         """Its process id, while it runs. Raises `RuntimeError` if it has ended."""
-        if self._running is None or self._running.poll() is not None:
-            raise RuntimeError(f"{self.command[0]} has ended: {self.log.read_text(errors='replace')[-2000:]}")
+        if self._running.poll() is not None:
+            raise RuntimeError(f"{self._program} has ended: {self._log.read_text(errors='replace')[-2000:]}")
         return self._running.pid
 
     def stop(self) -> None:
         """End it, within ten seconds by force."""
-        if self._running is None:
-            return
         self._running.terminate()
         try:
             self._running.wait(10)
         except subprocess.TimeoutExpired:
             self._running.kill()
             self._running.wait()
-        self._running = None
 
-    def fetch(self, path: str = "/metrics", headers: dict[str, str] | None = None) -> Page:
+    def fetch(self, path: str = "/metrics", headers: Mapping[str, str] | None = None) -> Page:
         """A page, whatever its size. Raises `OSError` if it is not to be had."""
         _ = self.pid
-        request = urllib.request.Request(self.url + path, headers=headers or {})  # noqa: S310
+        request = urllib.request.Request(self._url + path, headers=dict(headers or {}))  # noqa: S310
         begun = time.perf_counter()
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
             body = answer.read()

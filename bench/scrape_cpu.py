@@ -12,7 +12,6 @@ import gzip
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from typing import Any
 
 import psycopg
 
+from bench.processes import free_port
 from exporter.demo.postgres import EmbeddedPostgres
 from exporter.demo.schema import load_schema
 
@@ -56,7 +56,8 @@ def add_rows(
 def fill(connection: Connection, sizes: argparse.Namespace) -> int:
     """Create the log: every user and series in earlier hours, then an hour at the rate; returns its rows."""
     load_schema(connection, "success")
-    earlier, later = max(sizes.users, 30 * sizes.series), int(3600 * sizes.rate)
+    earlier: int = max(sizes.users, 30 * sizes.series)
+    later = int(3600 * sizes.rate)
     add_rows(connection, 0, earlier, sizes, 4 * 3600, 3600)
     add_rows(connection, earlier, later, sizes, 3600)
     connection.execute("VACUUM ANALYZE")
@@ -89,9 +90,7 @@ def growing(url: str, first: int, sizes: argparse.Namespace) -> Iterator[None]:
 @contextlib.contextmanager
 def serving(url: str, folder: Path, sizes: argparse.Namespace) -> Iterator[tuple[int, str]]:
     """A running exporter: its process id, and the address that it listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     settings = {
         "state_dir": str(folder / "state"),
         "max_series": max(200, 2 * sizes.series),

@@ -8,12 +8,11 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
 
 from bench.command import run, tell
-from bench.contenders import Ours
+from bench.contenders import Ours, repeated
 from bench.logs import Log, Shape, Writer
-from bench.processes import cpu_seconds, memory
+from bench.processes import memory
 from bench.report import Cell, Table
 from bench.server import Server
 
@@ -50,12 +49,7 @@ def measured(server: Server, users: int, calls: int, scrapes: int) -> list[Cell]
         try:
             first = _started(ours, database.url(ours.role))
             with Writer(log, RATE):
-                before, walls = cpu_seconds(ours.process.pid), []
-                for _ in range(scrapes):
-                    page = ours.process.fetch(headers=PATIENT)
-                    walls.append(page.milliseconds)
-                    time.sleep(0.2)
-                own = cpu_seconds(ours.process.pid) - before
+                found = repeated(ours, scrapes, 0.2, PATIENT)
             resident, peak = memory(ours.process.pid)
             ours.stop()
             state = sum(file.stat().st_size for file in (Path(folder) / "state").rglob("*") if file.is_file())
@@ -63,8 +57,8 @@ def measured(server: Server, users: int, calls: int, scrapes: int) -> list[Cell]
         finally:
             ours.stop()
     return [
-        users, max(LEAST, calls * users), first, again, resident, peak, 1000 * own / scrapes, median(walls),
-        len(page.body), state / 2**20,
+        users, max(LEAST, calls * users), first, again, resident, peak, found.cpu_ms, found.wall_ms,
+        len(found.page.body), state / 2**20,
     ]  # fmt: skip
 
 

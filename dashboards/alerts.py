@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from alert_rules.compiler.implications import implications
 from alert_rules.compiler.thresholds import Thresholds
-from alert_rules.output.alertmanager import RoutedAlert, inhibitions
+from alert_rules.output.alertmanager import inhibitions, levels_of
 from dashboards.promql import PROBLEMS
 from dashboards.style import BAD, GOOD, WARN, Step, Steps
 
@@ -97,11 +97,7 @@ def alert_lines(thresholds: Thresholds) -> AlertLines:
 
 def _silent(thresholds: Thresholds) -> tuple[str, ...]:
     alerts = tuple(thresholds.alerts.values())
-    routed = [
-        RoutedAlert(alert.name, level.severity, alert.channels, level.label, tuple(each.label for each in below))
-        for alert in alerts
-        for level, below in ((level, alert.levels[:number]) for number, level in enumerate(alert.levels))
-    ]
+    routed = [level for alert in alerts for level in levels_of(alert)]
     return tuple(
         f"(ALERTS{{{', '.join((PROBLEMS, *rule['target_matchers']))}}} and on ({', '.join(rule['equal'])})"
         f" ALERTS{{{', '.join((FIRING, PROBLEMS, *rule['source_matchers']))}}})"

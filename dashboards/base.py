@@ -15,7 +15,6 @@ from exporter import catalog
 TAG = "ai-operations"
 COST, PERFORMANCE, HEALTH = "ai-cost", "ai-performance", "ai-health"
 """The dashboards' uids. Never change them: links and alerts refer to them."""
-_TITLES = {COST: "Cost", PERFORMANCE: "Performance", HEALTH: "Health"}
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,8 @@ class Page:
     refresh: str = "1m"
 
 
-def dashboard(page: Page, settings: Settings) -> Dashboard:
-    """Grafanalib's object for a page."""
+def dashboard(page: Page, pages: Sequence[Page], settings: Settings) -> Dashboard:
+    """Grafanalib's object for a page, with links to the others of `pages`."""
     return Dashboard(
         title=f"AI operations / {page.title}",
         uid=page.uid,
@@ -48,7 +47,7 @@ def dashboard(page: Page, settings: Settings) -> Dashboard:
         refresh=page.refresh,
         graphTooltip=1,
         editable=True,
-        links=_links(page.uid, settings),
+        links=_links([other for other in pages if other.uid != page.uid], settings),
         annotations=Annotations(list=_annotations()),
         templating=Templating(list=_variables(page, settings)),
         panels=arrange(page.rows),
@@ -127,16 +126,17 @@ def _choice(label: str, query: str, regex: str, hide: int = 0) -> Template:
     )
 
 
-def _links(uid: str, settings: Settings) -> list[DashboardLink]:
+def _links(others: Sequence[Page], settings: Settings) -> list[DashboardLink]:
     # by their uids, not by their tag: a search is slower, and shows long titles
-    pages = [
-        DashboardLink(title=title, type="link", uri=f"/d/{other}", icon="dashboard", includeVars=True, keepTime=True)
-        for other, title in _TITLES.items()
-        if other != uid
+    links = [
+        DashboardLink(
+            title=page.title, type="link", uri=f"/d/{page.uid}", icon="dashboard", includeVars=True, keepTime=True
+        )
+        for page in others
     ]
     if not settings.runbooks:
-        return pages
-    return [*pages, DashboardLink(title="Runbooks", type="link", uri=settings.runbooks, icon="doc", targetBlank=True)]
+        return links
+    return [*links, DashboardLink(title="Runbooks", type="link", uri=settings.runbooks, icon="doc", targetBlank=True)]
 
 
 NAMES = "/^(?!other$).*/"

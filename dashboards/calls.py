@@ -151,40 +151,6 @@ def worst_model(act: str, error_rate: AlertLine) -> Panel:
     )
 
 
-def success_rate(title: str, act: str, error_rate: AlertLine) -> Panel:
-    """The share of the past hour's calls that succeeded."""
-    succeeding = error_rate.complement
-    note = succeeding.note("Red below {value}, the threshold of {alert}, which looks at five minutes of an operation.")
-    return stat(
-        title,
-        f"The share of calls in the past hour that succeeded.{note}",
-        act,
-        prom(q.or_no_calls(f"1 - {q.hourly_ratio(q.FAILED, q.CALLS)}"), instant=True),
-        mappings=style.not_set(style.NO_CALLS),
-        unit=SHARE,
-        decimals=1,
-        steps=succeeding.below(),
-    )
-
-
-def success_rate_by(by: str, title: str, act: str, error_rate: AlertLine) -> Panel:
-    """The share of calls that succeeded over time, by a label."""
-    succeeding = error_rate.complement
-    note = succeeding.note("The line is at {value}, the threshold of {alert} for an operation." + DOUBTS)
-    return timeseries(
-        title,
-        f"The share of calls that succeeded, by {by}. {WINDOWS}{note}",
-        act,
-        prom(f"1 - ({q.error_rate(by)})", q.legend(by)),
-        unit=SHARE,
-        low=None,
-        high=1,
-        soft={} if error_rate.value is None else {"axisSoftMin": max(0, 1 - 2 * error_rate.value)},
-        steps=succeeding.below("transparent"),
-        interval=ALERT_WINDOW,
-    )
-
-
 def average_latency_by_operation(title: str, act: str, latency: AlertLine) -> Panel:
     """The average latency over time, by operation: what `slow_operations` watches."""
     note = latency.note("The line is at {value}, the threshold of {alert}." + DOUBTS)

@@ -19,7 +19,8 @@ def pages(settings: Settings) -> Sequence[Page]:
 
 def rendered(settings: Settings) -> dict[str, Json]:
     """The dashboards as Grafana reads them, by uid."""
-    return {page.uid: render(dashboard(page, settings)) for page in pages(settings)}
+    made = pages(settings)
+    return {page.uid: render(dashboard(page, made, settings)) for page in made}
 
 
 def build(settings: Settings, folder: Path, *, check: bool, out: TextIO) -> int:

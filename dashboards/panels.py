@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from string import ascii_uppercase
 from typing import Any
 
 import attr
@@ -27,24 +28,12 @@ from dashboards.style import (
 
 
 @dataclass(frozen=True)
-class PanelDoc:
-    """What a panel says about itself: what it shows, and what to do when it looks bad."""
+class Panel:
+    """A panel: what it shows, what to do when it looks bad, and grafanalib's object, which has no types."""
 
     title: str
     shows: str
     act: str
-
-    @property
-    def description(self) -> str:
-        """The text behind the panel's (i)."""
-        return f"{self.shows}\n\n**What to do:** {self.act}"
-
-
-@dataclass(frozen=True)
-class Panel:
-    """A panel: its documentation, and grafanalib's object, which has no types."""
-
-    doc: PanelDoc
     widget: Any
 
 
@@ -60,10 +49,13 @@ class RawPanel(core.Panel):  # type: ignore[misc]  # grafanalib has no types
         return self.panel_json({"type": self.plugin, "options": self.options, "fieldConfig": {"overrides": []}})
 
 
-def _panel(kind: Any, doc: PanelDoc, targets: Sequence[Any], steps: Steps = (), **given: Any) -> Panel:
+def _panel(kind: Any, texts: tuple[str, str, str], targets: Sequence[Any], steps: Steps = (), **given: Any) -> Panel:
+    title, shows, act = texts
     source = targets[0]["datasource"] if isinstance(targets[0], dict) else PROMETHEUS
-    common = {"title": doc.title, "description": doc.description, "targets": list(targets), "dataSource": source}
-    return Panel(doc, kind(**common, maxDataPoints=None, thresholds=list(steps or NEUTRAL), **given))
+    # the text behind the panel's (i)
+    about = f"{shows}\n\n**What to do:** {act}"
+    common = {"title": title, "description": about, "targets": list(targets), "dataSource": source}
+    return Panel(*texts, kind(**common, maxDataPoints=None, thresholds=list(steps or NEUTRAL), **given))
 
 
 def stat(
@@ -90,7 +82,7 @@ def stat(
     text = {"titleSize": sizes[0], "valueSize": sizes[1]} if sizes else {}
     return _panel(
         core.Stat,
-        PanelDoc(title, shows, act),
+        (title, shows, act),
         targets,
         steps,
         format=unit,
@@ -155,7 +147,7 @@ def timeseries(
     axis = _log_axis(soft) if log else dict(soft or ({} if steps else _LEAST.get(unit, {})))
     return _panel(
         core.TimeSeries,
-        PanelDoc(title, shows, act),
+        (title, shows, act),
         targets,
         steps,
         unit=unit,
@@ -210,7 +202,7 @@ def bar_gauge(
     defaults["displayName"] = re.sub(r"\{\{(\w+)\}\}", r"${__field.labels.\1}", targets[0].legendFormat)
     return _panel(
         RawPanel,
-        PanelDoc(title, shows, act),
+        (title, shows, act),
         targets,
         CALMING,
         transformations=list(transformations),
@@ -236,7 +228,7 @@ def heatmap(title: str, shows: str, act: str, *targets: Any, unit: str) -> Panel
     """How many calls lie in each bucket of a histogram, over time; `unit` is that of the buckets' edges."""
     return _panel(
         RawPanel,
-        PanelDoc(title, shows, act),
+        (title, shows, act),
         targets,
         plugin="heatmap",
         options={
@@ -271,7 +263,7 @@ def state_timeline(title: str, shows: str, act: str, *targets: Any, mappings: Ma
     """
     return _panel(
         core.StateTimeline,
-        PanelDoc(title, shows, act),
+        (title, shows, act),
         targets,
         mappings=mappings,
         showValue="never",
@@ -306,7 +298,7 @@ def bar_chart(
     custom = {"fillOpacity": 80, "lineWidth": 0, "axisSoftMin": 0, "hideFrom": _NOWHERE}
     return _panel(
         RawPanel,
-        PanelDoc(title, shows, act),
+        (title, shows, act),
         targets,
         timeFrom=back,
         plugin="barchart",
@@ -358,7 +350,7 @@ def table(
     order += [{"desc": True, "displayName": then}] if then else []
     return _panel(
         core.Table,
-        PanelDoc(title, shows, act),
+        (title, shows, act),
         targets,
         unit=TEXT,
         overrides=[_EMPTY_CELLS, *columns],
@@ -422,6 +414,11 @@ def column(
     }
     properties = [{"id": key, "value": value} for key, value in given.items() if value is not None]
     return {"matcher": {"id": "byName", "options": name}, "properties": properties}
+
+
+def values(names: Iterable[str]) -> dict[str, str]:
+    """The names of the columns with the values of a table's queries, which are lettered A, B and so on."""
+    return {f"Value #{letter}": name for letter, name in zip(ascii_uppercase, names, strict=False)}
 
 
 def only(renamed: dict[str, str]) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """PromQL for panels, built from the metric catalog, with Grafana's variables."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from grafanalib.core import Target
@@ -115,12 +115,8 @@ def age(timestamp: str) -> str:
     return f"time() - {timestamp}"
 
 
-def latency(part: Literal["bucket", "sum", "count"]) -> str:
-    """A selector for a part of the latency histogram of the chosen calls."""
-    return _part(catalog.LATENCY, part)
-
-
-def _part(histogram: Metric, part: str) -> str:
+def latency(part: Literal["bucket", "sum", "count"], histogram: Metric = catalog.LATENCY) -> str:
+    """A selector for a part of a histogram of the chosen calls, by default that of their latency."""
     return filtered(Metric(f"{histogram.name}_{part}", "histogram", histogram.labels, ""))
 
 
@@ -128,14 +124,9 @@ CALLS, FAILED, COST = filtered(catalog.OPERATIONS), filtered(catalog.FAILURES), 
 """Selectors for the chosen calls, those that failed, and what they cost."""
 
 
-def quantile(q: float, *by: str) -> str:
-    """A quantile of the calls' latency, in seconds; nothing where there was no call."""
-    return _known_quantile(q, rate(latency("bucket"), "le", *by))
-
-
-def first_token_quantile(q: float, *by: str) -> str:
-    """A quantile of the time to the first token, in seconds; nothing where there was no call that has one."""
-    return _known_quantile(q, rate(_part(catalog.TIME_TO_FIRST_TOKEN, "bucket"), "le", *by))
+def quantile(q: float, *by: str, histogram: Metric = catalog.LATENCY) -> str:
+    """A quantile of the calls' latency, or of another histogram, in seconds; nothing where there was no call."""
+    return _known_quantile(q, rate(latency("bucket", histogram), "le", *by))
 
 
 def hourly_quantile(q: float, *by: str) -> str:
@@ -237,8 +228,15 @@ def worst_model() -> str:
         "Few calls": f"0 * ({hourly(CALLS)} > 0) - 1",
         "No calls": f"0 * max({UP}) - 2",
     }
-    others = (f'label_replace({value}, "model", "{name}", "", "")' for name, value in known.items())
-    return f"topk(1, {' or '.join((failing, *others))})"
+    return f"topk(1, {failing} or {labelled('model', known)})"
+
+
+def labelled(label: str, figures: Mapping[str, str]) -> str:
+    """Several figures without labels in one query, told apart by a label.
+
+    Of several queries without an answer, Grafana says that a number field is missing.
+    """
+    return " or ".join(f'label_replace({figure}, "{label}", "{name}", "", "")' for name, figure in figures.items())
 
 
 _SHORT = "([0-9a-fA-F]{8})-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|(.+)"

@@ -44,12 +44,12 @@ def render(dashboard: Dashboard) -> Json:
     raw: Json = json.loads(json.dumps(dashboard.auto_panel_ids().to_json_data(), cls=DashboardEncoder))
     made = {key: value for key, value in raw.items() if key not in _DASHBOARD}
     made["__requires"] = _REQUIRES
-    ids = {panel["title"]: panel["id"] for panel in _flat(raw["panels"])}
+    ids = {panel["title"]: panel["id"] for panel in each_panel(raw)}
     made["panels"] = [_panel(panel, ids) for panel in raw["panels"]]
-    own_range = [panel["id"] for panel in _flat(made["panels"]) if "timeFrom" in panel]
+    own_range = [panel["id"] for panel in each_panel(made) if "timeFrom" in panel]
     made["annotations"] = {"list": [_annotation(each, own_range) for each in raw["annotations"]["list"]]}
     made["templating"] = {"list": [_variable(each) for each in raw["templating"]["list"]]}
-    made["links"] = [_link(each) for each in raw["links"]]
+    made["links"] = [_without_none(each) for each in raw["links"]]
     made["timepicker"] = {"refresh_intervals": raw["timepicker"]["refresh_intervals"]}
     return made | {"schemaVersion": SCHEMA_VERSION, "version": 1, "weekStart": "", "fiscalYearStartMonth": 0}
 
@@ -61,11 +61,7 @@ def to_text(rendered: Json) -> str:
 
 def each_panel(rendered: Json) -> Iterator[Json]:
     """Every panel but the rows, those in collapsed rows too."""
-    yield from _flat(rendered["panels"])
-
-
-def _flat(panels: list[Json]) -> Iterator[Json]:
-    for panel in panels:
+    for panel in rendered["panels"]:
         if panel["type"] == "row":
             yield from panel["panels"]
         else:
@@ -171,10 +167,6 @@ def _variable(raw: Json) -> Json:
     made["current"] = {}
     made["regex"] = ""
     return made
-
-
-def _link(raw: Json) -> Json:
-    return {key: value for key, value in raw.items() if value is not None}
 
 
 def _without_none(raw: Json) -> Json:

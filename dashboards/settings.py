@@ -20,7 +20,3 @@ class Settings:
     api_job: str = "blackbox"
     postgres_job: str = "postgres"
     choose_job: bool = False
-
-    def runbook(self, alert: str) -> str:
-        """The address of an alert's page; `alert` may be one of Grafana's variables."""
-        return f"{self.runbooks.rstrip('/')}/{alert}.md"

@@ -114,8 +114,8 @@ def _dashboard(page: Page) -> Iterator[str]:
         if row.title:
             yield f"### {row.title}\n"
         yield "| panel | what it shows | what to do |\n|---|---|---|"
-        for doc in (panel.doc for panel in row.panels):
-            yield "| " + " | ".join(text.replace("|", "\\|") for text in (doc.title, doc.shows, doc.act)) + " |"
+        for panel in row.panels:
+            yield "| " + " | ".join(text.replace("|", "\\|") for text in (panel.title, panel.shows, panel.act)) + " |"
         yield ""
 
 

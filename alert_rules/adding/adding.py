@@ -17,8 +17,6 @@ _UNDONE = "the alert was not added: all files are as they were"
 ACTIVE, PENDING = "active", "pending"
 """Whether the servers have loaded an alert, or still have to."""
 
-__all__ = ["ACTIVE", "PENDING", "Added", "Places", "add_alert"]
-
 
 @dataclass(frozen=True, slots=True)
 class Added:

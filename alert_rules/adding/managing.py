@@ -1,7 +1,6 @@
 """`rules remove`, `disable` and `enable`: one alert of alerts.yaml, by its id or its name."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -14,23 +13,16 @@ from alert_rules.model.errors import RulesError
 from exporter.yaml_source import read_document
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """The alert that was changed."""
+def remove(wanted: str, places: Places, builtin: Collection[str], build: Callable[[], None]) -> str:
+    """Remove an alert, and build; returns its name.
 
-    id: str
-    name: str
-
-
-def remove(wanted: str, places: Places, builtin: Collection[str], build: Callable[[], None]) -> Changed:
-    """Remove an alert, and build. Raises `RulesError` where that is not possible; then nothing is changed."""
+    Raises `RulesError` where that is not possible; then nothing is changed.
+    """
     return _edit(wanted, places, builtin, build, remove_alert, "removed")
 
 
-def switch(
-    wanted: str, places: Places, builtin: Collection[str], build: Callable[[], None], *, disabled: bool
-) -> Changed:
-    """Disable or enable an alert, and build; one that is so already stays so. Raises `RulesError` like `remove`."""
+def switch(wanted: str, places: Places, builtin: Collection[str], build: Callable[[], None], *, disabled: bool) -> str:
+    """Disable or enable an alert, and build; one that is so already stays so. Returns and raises like `remove`."""
     done = "disabled" if disabled else "enabled"
     return _edit(wanted, places, builtin, build, partial(set_disabled, disabled=disabled), done)
 
@@ -42,7 +34,7 @@ def _edit(
     build: Callable[[], None],
     edit: Callable[[bytes, str, str], tuple[bytes, str]],
     done: str,
-) -> Changed:
+) -> str:
     for name in builtin:
         if wanted in (name, alert_id(name)):
             problem = f"{name} is a built-in alert, which watches the monitoring itself: it cannot be {done}"
@@ -52,8 +44,7 @@ def _edit(
         after, name = edit(before, wanted, str(places.alerts))
         return Change(name, after)
 
-    made = change(places, plan, build, f"the alert was not {done}: all files are as they were")
-    return Changed(alert_id(made.name), made.name)
+    return change(places, plan, build, f"the alert was not {done}: all files are as they were").name
 
 
 def unused_secrets(places: Places, channels: Channels) -> list[tuple[str, Path]]:

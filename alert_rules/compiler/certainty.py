@@ -79,13 +79,8 @@ def _beyond(
 ) -> str:
     """Whether what is counted is `z` deviations past the bound, in a direction, as the operator compares."""
     sign = "+" if direction.startswith(">") else "-"
-    names = {
-        "above": tally.counted,
-        "calls": tally.calls,
-        "operator": operator,
-        "sign": sign,
-        "threshold": threshold.value,
-    }
+    names = {"above": tally.counted, "calls": tally.calls, "operator": operator, "sign": sign}
+    names["threshold"] = threshold.value
     if series.is_share:
         assert threshold.number is not None  # noqa: S101 - shares are compared with amounts
         margin = margin_of_share(threshold.number, z)
@@ -109,16 +104,13 @@ def _quantile(tally: Tally, q: float, z: float, operator: Operator, threshold: T
         min_operations = times * tally.min_operations
         surely = q + sign * z * sqrt(q * (1 - q) / min_operations)
         if 0 < surely < 1:
-            yield promql(
-                "histogram_quantile($surely, $buckets) $operator $matching $threshold and $calls >= $min_operations",
-                surely=f"{surely:.4g}",
-                buckets=tally.counted,
-                operator=operator,
-                matching=threshold.matching,
-                threshold=threshold.value,
-                calls=tally.calls,
-                min_operations=min_operations,
-            )
+            beyond = _quantile_beyond(tally, f"{surely:.4g}", operator, threshold)
+            yield f"{beyond} and {tally.calls} >= {min_operations}"
+
+
+def _quantile_beyond(tally: Tally, q: object, operator: Operator, threshold: Threshold) -> str:
+    bound = f"{operator} {threshold.matching} {threshold.value}"
+    return promql("histogram_quantile($q, $buckets) $bound", q=q, buckets=tally.counted, bound=bound)
 
 
 _OPPOSITE: dict[Operator, Operator] = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
@@ -158,17 +150,8 @@ def _calm(series: RecordedSeries, recent: Tally, operator: Operator, threshold: 
     if recent.quantile is None:
         beyond = _beyond(series, recent, Z_CALM, operator, opposite, threshold)
     else:
-        beyond = promql(
-            "histogram_quantile($q, $buckets) $operator $matching $threshold",
-            q=recent.quantile,
-            buckets=recent.counted,
-            operator=opposite,
-            matching=threshold.matching,
-            threshold=threshold.value,
-        )
-    return promql(
-        "$beyond and $calls >= $min_operations", beyond=beyond, calls=recent.calls, min_operations=recent.min_operations
-    )
+        beyond = _quantile_beyond(recent, recent.quantile, opposite, threshold)
+    return f"{beyond} and {recent.calls} >= {recent.min_operations}"
 
 
 def _recovered(series: RecordedSeries, recent: Tally, hour: Tally, operator: Operator, threshold: Threshold) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from alert_rules.model.errors import wrong
 from exporter.diagnostics import Problem
-from exporter.yaml_source import Document, Place, SettingPath, read_document
+from exporter.yaml_source import Document, Place, SettingPath, prefixes, read_document
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,8 @@ class Source:
 
     def place(self, path: SettingPath) -> Place:
         """Where a value begins. Of a value that is not in the file, where the nearest setting around it begins."""
-        for length in range(len(path), -1, -1):
-            if path[:length] in self.document.values:
-                return self.document.values[path[:length]]
-        return Place(1, 1)
+        values = self.document.values
+        return next((values[part] for part in prefixes(path) if part in values), Place(1, 1))
 
     def problem(self, path: SettingPath, found: str, hint: str, offset: int = 0) -> Problem:
         """An error in a value, `offset` characters after its start."""
@@ -34,9 +32,7 @@ class Source:
 
     def where(self, path: SettingPath) -> str:
         """`file:line:column` of a setting's name; of one that is not in the file, of what would hold it."""
-        known = (path[:length] for length in range(len(path), -1, -1))
-        places = (self.document.keys.get(part) or self.document.values.get(part) for part in known)
-        place = next((place for place in places if place), Place(1, 1))
+        place = self.document.place(path, name=True)
         return f"{self.file}:{place.line}:{place.column}"
 
     @property

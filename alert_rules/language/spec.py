@@ -12,7 +12,6 @@ from exporter.diagnostics import setting_error
 Severity = Literal["critical", "warning", "info"]
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f/\\]+")
-_CHANNEL = re.compile(CHANNEL_NAME)
 # what YAML does not hold as it is
 _UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _WHOLE_SECONDS = "write a duration of whole seconds like 30s, 5m or 1h"
@@ -43,24 +42,6 @@ def _one_or_several(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _channel(value: str) -> str:
-    if not _CHANNEL.fullmatch(value):
-        raise setting_error("write a channel's name as in channels.yaml: small letters, digits, - and _")
-    return value
-
-
-def _window(value: int) -> int:
-    if not 60 <= value <= 86400:
-        raise setting_error("write a window from 1m to 24h")
-    return value
-
-
-def _wait(value: int) -> int:
-    if value > 86400:
-        raise setting_error("write 24h at most")
-    return value
-
-
 def _link(value: str) -> str:
     if not re.fullmatch(r"https?://[^\s{}]+", value):
         raise setting_error("write an address that begins with http:// or https://")
@@ -86,12 +67,16 @@ def _text(value: str) -> str:
 Text = Annotated[str, Strict(), AfterValidator(_text)]
 Threshold = Annotated[float, BeforeValidator(_no_flag), Field(ge=0, allow_inf_nan=False)]
 Seconds = Annotated[int, BeforeValidator(_seconds)]
+Wait = Annotated[Seconds, Field(le=86400)]
+ChannelName = Annotated[Text, Field(pattern=rf"^{CHANNEL_NAME}$")]
 
 
-class AlertSpec(BaseModel):
-    """One alert as written. `condition`, or the admin API's `type` with one `threshold_…`."""
-
+class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AlertSpec(_Section):
+    """One alert as written. `condition`, or the admin API's `type` with one `threshold_…`."""
 
     name: Annotated[Text, AfterValidator(_name)]
     condition: Text | None = None
@@ -101,34 +86,28 @@ class AlertSpec(BaseModel):
     threshold_ms: Threshold | None = None
     threshold_seconds: Threshold | None = None
     threshold: Threshold | None = None
-    channel: Annotated[
-        list[Annotated[Text, AfterValidator(_channel)]], BeforeValidator(_one_or_several), Field(min_length=1)
-    ]
+    channel: Annotated[list[ChannelName], BeforeValidator(_one_or_several), Field(min_length=1)]
     severity: Severity | None = None
     rungs: Annotated[dict[Text, Severity], Field(min_length=1)] | None = None
     by: Annotated[list[Text], BeforeValidator(_one_or_several), Field(min_length=1)] | None = None
-    for_: Annotated[Seconds, AfterValidator(_wait)] | None = Field(None, alias="for")
-    keep_firing_for: Annotated[Seconds, AfterValidator(_wait)] | None = None
-    window: Annotated[Seconds, AfterValidator(_window)] | None = None
+    for_: Wait | None = Field(None, alias="for")
+    keep_firing_for: Wait | None = None
+    window: Annotated[Seconds, Field(ge=60, le=86400)] | None = None
     min_operations: Annotated[int, Strict(), Field(ge=1, le=1_000_000)] | None = None
     certainty: Literal["high", "none"] | None = None
     summary: Annotated[Text, Field(min_length=1, max_length=200), AfterValidator(_summary)] | None = None
     disabled: Annotated[bool, Strict()] = False
 
 
-class Links(BaseModel):
+class Links(_Section):
     """Where messages link to. Without `runbooks` they name the page's path in this project."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     grafana: Annotated[Text, AfterValidator(_link)] = "http://localhost:3000"
     runbooks: Annotated[Text, AfterValidator(_link)] | None = None
 
 
-class AlertsFile(BaseModel):
+class AlertsFile(_Section):
     """The whole file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     alerts: Annotated[list[AlertSpec], Field(min_length=1)]
     links: Links = Links()

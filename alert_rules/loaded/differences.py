@@ -2,10 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -48,24 +48,14 @@ class Built:
         return config_differences(self.config, text)
 
 
-@dataclass(frozen=True)
-class _Facts:
-    """A rule, however it was printed."""
+class _Facts(NamedTuple):
+    """A rule, however it was printed; rules of one name are paired in the order of their labels."""
 
-    expression: tuple[str, ...]
+    labels: Sequence[tuple[str, str]]
+    expression: Sequence[str]
     for_: float
     keep_firing_for: float
-    labels: tuple[tuple[str, str], ...]
-    annotations: tuple[tuple[str, str], ...]
-
-
-_PARTS = {
-    "expression": "different expression",
-    "for_": "different for",
-    "keep_firing_for": "different keep_firing_for",
-    "labels": "different labels",
-    "annotations": "different texts",
-}
+    texts: Sequence[tuple[str, str]]
 
 
 def rule_differences(built: Iterable[RuleGroup], groups: Iterable[Mapping[str, Any]]) -> list[Difference]:
@@ -103,22 +93,17 @@ def _changed(wanted: list[_Facts] | None, found: list[_Facts] | None) -> str:
     if len(wanted) != len(found):
         return f"{len(found)} rules are loaded, {len(wanted)} built"
     different = {
-        text
-        for one, other in zip(sorted(wanted, key=_order), sorted(found, key=_order), strict=True)
-        for part, text in _PARTS.items()
+        f"different {part.rstrip('_')}"
+        for one, other in zip(sorted(wanted), sorted(found), strict=True)
+        for part in _Facts._fields
         if getattr(one, part) != getattr(other, part)
     }
     return ", ".join(sorted(different))
 
 
-def _order(facts: _Facts) -> tuple[Any, ...]:
-    return (facts.labels, facts.expression, facts.for_, facts.keep_firing_for, facts.annotations)
-
-
 def _of_rule(rule: Rule) -> _Facts:
-    return _Facts(
-        tuple(shape(rule.expr)), rule.for_, rule.keep_firing_for, _pairs(rule.labels), _pairs(rule.annotations)
-    )
+    expression = tuple(shape(rule.expr))
+    return _Facts(_pairs(rule.labels), expression, rule.for_, rule.keep_firing_for, _pairs(rule.annotations))
 
 
 def _of_loaded(rule: Mapping[str, Any]) -> _Facts:
@@ -127,10 +112,10 @@ def _of_loaded(rule: Mapping[str, Any]) -> _Facts:
     except ValueError:
         expression = (str(rule["query"]),)
     return _Facts(
+        _pairs(rule.get("labels") or {}),
         expression,
         float(rule.get("duration", 0)),
         float(rule.get("keepFiringFor", 0)),
-        _pairs(rule.get("labels") or {}),
         _pairs(rule.get("annotations") or {}),
     )
 

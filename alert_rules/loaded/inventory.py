@@ -1,7 +1,7 @@
 """`rules list`: every alert, where it comes from, and whether it is watched."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from alert_rules.language.source import Source
 from alert_rules.loaded.differences import NOT_LOADED
@@ -30,10 +30,6 @@ class Listed:
     loaded: bool | None
     difference: str
     disabled: bool
-
-    def as_json(self) -> dict[str, object]:
-        """The fields for a script."""
-        return asdict(self)
 
 
 def builtin_names(built: Compiled) -> tuple[str, ...]:

@@ -120,9 +120,9 @@ class QuantityParams:
 class Quantity:
     """A name that a condition can use.
 
-    `splits` are the labels it can be split by, the default first. `lowest` and `highest` are the values that it can
-    have at all. `limits` are the quantities it may be compared with, besides an amount. `min_operations` is the default
-    of the setting; None where it does not apply, nor `window`. `contributors` makes what a figure's causes are.
+    `splits` are the labels it can be split by, the default first. `highest` is what it can be at most, and
+    `why_highest` why. `limits` are the quantities it may be compared with, besides an amount. `min_operations` is the
+    default of the setting; None where it does not apply, nor `window`. `contributors` makes what a figure's causes are.
     `is_spend` says that the figure starts again at the end of a day or month. `asides` makes what else messages say.
     """
 
@@ -134,7 +134,6 @@ class Quantity:
     dashboard: str
     contributors: Callable[[QuantityParams, RecordedSeries], Contributors | None] | None = None
     limits: tuple[str, ...] = ()
-    lowest: Decimal | None = Decimal(0)
     highest: Decimal | None = None
     why_highest: str = ""
     min_operations: int | None = None

@@ -1,6 +1,6 @@
 """Generate Alertmanager's configuration from channels and alerts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
@@ -9,6 +9,7 @@ import yaml
 
 from alert_rules.compiler.implications import Implication
 from alert_rules.language.channels import Channel, Channels
+from alert_rules.model.alerts import Alert
 from alert_rules.model.conventions import NO_SEVERITY, SEVERITIES, quoted
 from exporter.alerting import FAILURES, HEARTBEAT, TEST_ALERT, TEST_MESSAGE, TEST_RECEIVER, TEST_TITLE, TRY_SECONDS
 
@@ -37,6 +38,13 @@ class RoutedAlert:
     below: tuple[str, ...] = ()
 
 
+def levels_of(alert: Alert) -> Iterator[RoutedAlert]:
+    """What routing must know of an alert's levels."""
+    for number, level in enumerate(alert.levels):
+        below = tuple(milder.label for milder in alert.levels[:number])
+        yield RoutedAlert(alert.name, level.severity, alert.channels, level.label, below)
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """How long Alertmanager waits, in its own notation.
@@ -60,22 +68,21 @@ class Timing:
 def alertmanager_config(
     channels: Channels,
     alerts: Sequence[RoutedAlert],
-    timing: Timing | None = None,
+    timing: Timing = Timing(),
     implied: Sequence[Implication] = (),
 ) -> dict[str, Any]:
     """The configuration for Alertmanager 0.28 and later, without any secret.
 
     Raises ValueError for an alert whose channel or severity is not known: the caller has checked both.
     """
-    timing = timing or Timing()
     _check(channels, alerts)
     return {
         "templates": [TEMPLATE_FILE],
         "route": _routes(channels, timing),
         "inhibit_rules": inhibitions(alerts, implied),
         "receivers": [
-            *(_discord_receiver(channel) for channel in channels.channels),
-            *(_test_receiver(channel) for channel in channels.channels),
+            *(_discord_receiver(channel.name, channel, _MESSAGES) for channel in channels.channels),
+            *(_discord_receiver(TEST_RECEIVER + channel.name, channel, _TEST) for channel in channels.channels),
             _webhook_receiver(FAILURES, channels.failures_url_file, send_resolved=True),
             _webhook_receiver(HEARTBEAT, channels.heartbeat_url_file, send_resolved=False),
         ],
@@ -208,31 +215,19 @@ def _literal(text: str) -> str:
     return text.replace(".", "[.]")
 
 
-def _test_receiver(channel: Channel) -> dict[str, Any]:
-    """The channel's own webhook, by another name: Alertmanager counts what it delivers by receiver."""
-    config = {"send_resolved": False, "title": f"🧪 {TEST_TITLE}", "message": TEST_MESSAGE}
-    return {"name": TEST_RECEIVER + channel.name, "discord_configs": [{**_webhook(channel), **config}]}
+_MESSAGES = {
+    "send_resolved": True,
+    "title": '{{ template "ai_operation.discord.title" . }}',
+    "message": '{{ template "ai_operation.discord.message" . }}',
+}
+_TEST = {"send_resolved": False, "title": f"🧪 {TEST_TITLE}", "message": TEST_MESSAGE}
+"""Tests go to a channel's own webhook by another name: Alertmanager counts what it delivers by receiver."""
 
 
-def _webhook(channel: Channel) -> dict[str, Any]:
-    config: dict[str, Any] = {"webhook_url_file": channel.webhook_url_file}
-    if channel.username is not None:
-        config["username"] = channel.username
-    return config
-
-
-def _discord_receiver(channel: Channel) -> dict[str, Any]:
-    return {
-        "name": channel.name,
-        "discord_configs": [
-            {
-                **_webhook(channel),
-                "send_resolved": True,
-                "title": '{{ template "ai_operation.discord.title" . }}',
-                "message": '{{ template "ai_operation.discord.message" . }}',
-            }
-        ],
-    }
+def _discord_receiver(name: str, channel: Channel, messages: Mapping[str, Any]) -> dict[str, Any]:
+    username = {} if channel.username is None else {"username": channel.username}
+    config = {"webhook_url_file": channel.webhook_url_file, **username, **messages}
+    return {"name": name, "discord_configs": [config]}
 
 
 def _webhook_receiver(name: str, url_file: str | None, *, send_resolved: bool) -> dict[str, Any]:

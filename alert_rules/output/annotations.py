@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from alert_rules.compiler.builtin_alerts import BuiltinAlert
@@ -12,48 +11,30 @@ from alert_rules.model.conventions import UNKNOWN_AFTER, WIDE_WINDOW
 from alert_rules.model.dimensions import Dimension, shown
 from alert_rules.model.quantities import Aside, Contributors
 from alert_rules.quantities.contributors import user_name
-from alert_rules.quantities.definitions import MODEL_TIMEOUTS, QUANTITIES
+from alert_rules.quantities.definitions import MODEL_TIMEOUTS
 from alert_rules.quantities.recordings import known_jobs
 
 RUNBOOKS = "docs/runbooks"
 """The folder of the runbooks in this project: a page for each alert, of the alert's name."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Annotations:
-    """`value` is the figure in its unit; `contributors` three lines at most, the biggest first, and one for the rest.
+def annotations(alert: Alert, variant: Variant, links: Links) -> dict[str, str]:
+    """The annotations of one rule; empty ones are left out.
 
+    `value` is the figure in its unit; `contributors` three lines at most, the biggest first, and one for the rest.
     `rank` is a text that is the greater, the worse the alert is within its group: messages name the worst first, while
     labels, which say which alert it is, do not change with it. `budget_day_ends` is the second at which the day or
     month ends that a figure is of: what resolves then has not been fixed. `unknown_from` is the second from which an
     end means only that nothing is known any more, and `unknown_because` why. `job` is there where there are several
-    jobs. `user` is what the alert's user is called. Empty ones are left out.
+    jobs. `user` is what the alert's user is called.
     """
-
-    summary: str
-    description: str
-    value: str = ""
-    rank: str = ""
-    contributors: str = ""
-    budget_day_ends: str = ""
-    budget_period: str = ""
-    unknown_from: str = ""
-    unknown_because: str = ""
-    runbook_url: str = ""
-    dashboard_url: str = ""
-    job: str = ""
-    user: str = ""
-
-
-def annotations(alert: Alert, variant: Variant, links: Links) -> Annotations:
-    """The annotations of one rule."""
-    return Annotations(
+    return _without_empty(
         summary=alert.summary,
         description=_description(variant),
         value=_value(variant),
         rank=_rank(variant),
         contributors=_causes(variant),
-        budget_day_ends=second(f"{variant.window_end}{{$of}}", ()) if variant.window_end else "",
+        budget_day_ends=_whole(f"{variant.window_end}{{$of}}", ()) if variant.window_end else "",
         budget_period="month" if ":month" in variant.window_end else "",
         unknown_from=_unknown_from(alert, variant),
         unknown_because=_unknown_because(variant),
@@ -64,17 +45,17 @@ def annotations(alert: Alert, variant: Variant, links: Links) -> Annotations:
     )
 
 
-def builtin_annotations(alert: BuiltinAlert, links: Links) -> Annotations:
+def builtin_annotations(alert: BuiltinAlert, links: Links) -> dict[str, str]:
     """The annotations of a built-in alert."""
     value = shown(alert.dimension) if alert.dimension else ""
     description = alert.description.replace("{value}", value)
     for number, (name, record) in enumerate(alert.figures.items()):
         description = description.replace(f"{{{name}}}", _beside(name, record, alert, ", " if number else ": "))
-    return Annotations(
+    return _without_empty(
         summary=alert.summary,
         description=description,
         value=value,
-        budget_day_ends=second(f"{alert.window_end}{{$of}}", ()) if alert.window_end else "",
+        budget_day_ends=_whole(f"{alert.window_end}{{$of}}", ()) if alert.window_end else "",
         runbook_url=runbook_url(alert.name, links),
         dashboard_url=dashboard_url(alert.dashboard, alert.by, links),
         # Without a value, the description already names the job.
@@ -82,13 +63,16 @@ def builtin_annotations(alert: BuiltinAlert, links: Links) -> Annotations:
     )
 
 
+def _without_empty(**texts: str) -> dict[str, str]:
+    return {name: text for name, text in texts.items() if text}
+
+
 def _beside(name: str, record: str, alert: BuiltinAlert, joint: str) -> str:
     """A figure beside the alert's own, where it is known: `, $2 expected`."""
     if alert.dimension is None:
         raise ValueError(f"{alert.name} has no dimension")
     value = shown(alert.dimension, "$found")
-    query = _query(record + "{$of}", alert.by)
-    return f"{{{{ with {query} }}}}{{{{ $found := . | first | value }}}}{joint}{value} {name}{{{{ end }}}}"
+    return _with(record + "{$of}", alert.by, f"{_FOUND}{joint}{value} {name}")
 
 
 def runbook_url(name: str, links: Links) -> str:
@@ -128,7 +112,7 @@ def _description(variant: Variant) -> str:
     subject = variant.subject
     if variant.window_end and not variant.by:
         subject = f"The team's {subject[0].lower()}{subject[1:]}"
-    of = "".join(f" of {_NOUNS.get(label, label)} {_called(label)}" for label in variant.by)
+    of = "".join(f" of {label} {_called(label)}" for label in variant.by)
     if "period" in variant.by:
         user, group = f"of user {_called('user')}", f"of group {_called('group')}"
         whose = f"if $labels.user }}}}{user}{{{{ else if $labels.group }}}}{group}{{{{ else }}}}of the team{{{{ end"
@@ -143,14 +127,13 @@ def _description(variant: Variant) -> str:
 
 def _called(label: str) -> str:
     """The value of one of an alert's labels, of a user what that user is called."""
-    value = f"{{{{ $labels.{label} }}}}"
-    return user_name("$labels.user") if label == "user" else value
+    return user_name("$labels.user") if label == "user" else f"{{{{ $labels.{label} }}}}"
 
 
 def _aside(aside: Aside, by: Iterable[str]) -> str:
     label = f'{{{{ . | first | label "{aside.label}" }}}}'
     said = aside.sentence.format(value=shown(aside.dimension, "$found") if aside.dimension else label)
-    return f"{{{{ with {_query(aside.query, by)} }}}}{{{{ $found := . | first | value }}}}. {said}{{{{ end }}}}"
+    return _with(aside.query, by, f"{_FOUND}. {said}")
 
 
 def _counts(variant: Variant) -> str:
@@ -158,9 +141,9 @@ def _counts(variant: Variant) -> str:
     series = variant.counted
     if series is None:
         return ""
-    calls = _number(series.calls + "{$of}", variant.by)
+    calls = _whole(series.calls + "{$of}", variant.by)
     if variant.dimension is Dimension.RATIO and series.numerator:
-        calls = f"{_number(series.numerator + '{$of}', variant.by)} of {calls}"
+        calls = f"{_whole(series.numerator + '{$of}', variant.by)} of {calls}"
     else:
         calls = f"over {calls}"
     wide = _query(f"{series.window}{{$of}} == {WIDE_WINDOW}", variant.by)
@@ -173,11 +156,7 @@ def _took(variant: Variant) -> str:
     if not variant.took:
         return ""
     took = shown(Dimension.DURATION, "(. | first | value)")
-    return f"{{{{ with {_query(variant.took, variant.by)} }}}}; on average they took {took}{{{{ end }}}}"
-
-
-def _number(expr: str, by: Iterable[str]) -> str:
-    return f'{{{{ with {_query(expr, by)} }}}}{{{{ . | first | value | printf "%.0f" }}}}{{{{ end }}}}'
+    return _with(variant.took, variant.by, f"; on average they took {took}")
 
 
 def _rank(variant: Variant) -> str:
@@ -196,25 +175,23 @@ def _rank(variant: Variant) -> str:
     else:
         return text
     # a limit of 0, or a figure that fell to 0: nothing is further past it
-    most, query = f"{tier}{'9' * _WHOLE_DIGITS}", _query(past, variant.limit.by)
-    return f"{{{{ with {query} }}}}{{{{ . | first | value | printf {form} }}}}{{{{ else }}}}{most}{{{{ end }}}}"
+    most = f"{tier}{'9' * _WHOLE_DIGITS}"
+    return _with(past, variant.limit.by, f"{{{{ . | first | value | printf {form} }}}}{{{{ else }}}}{most}")
 
 
 _WHOLE_DIGITS = 14
 _TIERS = {"team": 3, "unlisted": 2}
 
 
-_NOUNS = {"user": "user", "group": "group", "operation": "operation", "model": "model", "status": "status"}
-
-
 def _looked_up(limit: Bound, dimension: Dimension) -> str:
-    query = _query(limit.query, limit.by)
-    return f"{{{{ with {query} }}}}{{{{ $found := . | first | value }}}}{shown(dimension, '$found')}{{{{ end }}}}"
+    return _with(limit.query, limit.by, _FOUND + shown(dimension, "$found"))
 
 
 def _contributors(causes: Contributors, by: Iterable[str]) -> str:
     def over(calls: str) -> str:
-        return f" over {_calls(_query(calls, by, causes.named))}" if calls else ""
+        # `1 call`, `12 calls`
+        number = '{{ . | first | value | printf "%.0f" }} call{{ if ne (. | first | value) 1.0 }}s{{ end }}'
+        return f" over {_with(calls, by, number, causes.named)}" if calls else ""
 
     line = f"{causes.line}: {shown(causes.dimension, '.Value')}{over(causes.calls)}"
     lines = f"{{{{ range {_query(causes.top, by)} }}}}{line}\n{{{{ end }}}}"
@@ -222,15 +199,7 @@ def _contributors(causes: Contributors, by: Iterable[str]) -> str:
     if not causes.rest:
         return lines + more
     value = shown(causes.dimension, "(. | first | value)")
-    return (
-        f"{lines}{{{{ with {_query(causes.rest, by)} }}}}others: {value}{over(causes.rest_calls)}\n{{{{ end }}}}{more}"
-    )
-
-
-def _calls(query: str) -> str:
-    """`1 call`, `12 calls`."""
-    number = '{{ . | first | value | printf "%.0f" }}'
-    return f"{{{{ with {query} }}}}{number} call{{{{ if ne (. | first | value) 1.0 }}}}s{{{{ end }}}}{{{{ end }}}}"
+    return lines + _with(causes.rest, by, f"others: {value}{over(causes.rest_calls)}\n") + more
 
 
 def _causes(variant: Variant) -> str:
@@ -247,13 +216,13 @@ def _causes(variant: Variant) -> str:
 
 def _unknown_from(alert: Alert, variant: Variant) -> str:
     if variant.counted is not None and not variant.reasons:
-        return second(f"vector(time()) unless on () {variant.counted.while_unreadable}{{$of}}", variant.by)
+        return _whole(f"vector(time()) unless on () {variant.counted.while_unreadable}{{$of}}", variant.by)
     if not variant.unknown_from:
         return ""
     # a later second than this is set anew at each evaluation: it is not the end yet
     ahead = f"{variant.unknown_from}{{$of}} < time() + {UNKNOWN_AFTER}"
     # the alert resolves when it has been kept firing for as long
-    return second(f"({ahead}) + {alert.keep_firing_for}", variant.by)
+    return _whole(f"({ahead}) + {alert.keep_firing_for}", variant.by)
 
 
 def _unknown_because(variant: Variant) -> str:
@@ -264,9 +233,9 @@ def _unknown_because(variant: Variant) -> str:
     return f"{{{{ if not ({known}) }}}}too few calls any more{{{{ end }}}}"
 
 
-def second(query: str, by: Iterable[str]) -> str:
-    """A point of time that an expression yields for the alert's own labels, in whole seconds; empty for none."""
-    return f'{{{{ with {_query(query, by)} }}}}{{{{ . | first | value | printf "%.0f" }}}}{{{{ end }}}}'
+def _whole(query: str, by: Iterable[str]) -> str:
+    """The number that an expression yields for the alert's own labels, such as calls or a second; empty for none."""
+    return _with(query, by, '{{ . | first | value | printf "%.0f" }}')
 
 
 def _reasons(variant: Variant, texts: Iterable[str], joint: str, otherwise: str) -> str:
@@ -276,16 +245,17 @@ def _reasons(variant: Variant, texts: Iterable[str], joint: str, otherwise: str)
         f"{{{{ {name} := {_query(reason.query + '{$of}', variant.by)} }}}}"
         for name, reason in zip(names, variant.reasons, strict=True)
     )
+    timeout = _looked_up(Bound("", MODEL_TIMEOUTS.value + "{$of}", MODEL_TIMEOUTS.by), Dimension.DURATION)
     told = ""
     for number, (name, reason, text) in enumerate(zip(names, variant.reasons, texts, strict=True)):
         of = {
-            "timeout": _timeout(),
+            "timeout": timeout,
             "counts": _own_counts(variant, reason, _counts),
             "took": _own_counts(variant, reason, _took),
         }
         said = text.format(value=shown(reason.dimension, "$found"), **of)
         between = f"{{{{ if or {' '.join(names[:number])} }}}}{joint}{{{{ end }}}}" if number else ""
-        told += f"{{{{ with {name} }}}}{between}{{{{ $found := . | first | value }}}}{said}{{{{ end }}}}"
+        told += f"{{{{ with {name} }}}}{between}{_FOUND}{said}{{{{ end }}}}"
     if otherwise:
         told += f"{{{{ if not (or {' '.join(names)}) }}}}{otherwise.format()}{{{{ end }}}}"
     return asked + told
@@ -299,8 +269,12 @@ def _own_counts(variant: Variant, reason: Reason, tell: Callable[[Variant], str]
     return f"{{{{ if not ({_query(reason.unless, variant.by)}) }}}}{told}{{{{ end }}}}"
 
 
-def _timeout() -> str:
-    return _looked_up(Bound("", MODEL_TIMEOUTS.value + "{$of}", MODEL_TIMEOUTS.by), Dimension.DURATION)
+_FOUND = "{{ $found := . | first | value }}"
+
+
+def _with(expr: str, by: Iterable[str], text: str, named: Iterable[str] = ()) -> str:
+    """A text for what an expression finds for the alert's own labels; nothing where it finds nothing."""
+    return f"{{{{ with {_query(expr, by, named)} }}}}{text}{{{{ end }}}}"
 
 
 def _query(expr: str, by: Iterable[str], named: Iterable[str] = ()) -> str:
@@ -322,8 +296,3 @@ def _query(expr: str, by: Iterable[str], named: Iterable[str] = ()) -> str:
 
     text = re.sub(r"\{\$(of|one|job|value)\}", spelled, expr.replace("%", "%%"))
     return f"query (printf `{text}` {' '.join(values)})"
-
-
-def dashboards() -> frozenset[str]:
-    """The uids of all dashboards that alerts link to."""
-    return frozenset(quantity.dashboard for quantity in QUANTITIES.values()) | {"ai-health"}

@@ -17,6 +17,7 @@ from alert_rules.output.alertmanager import (
     alertmanager_config,
     config_text,
     discord_template,
+    levels_of,
 )
 from alert_rules.output.files import replace_file
 from alert_rules.output.rules import builtin_group, rules_group
@@ -60,22 +61,7 @@ def compiled(written: Alerts, channels: Channels) -> Compiled:
 
 def routed(built: Compiled) -> list[RoutedAlert]:
     """What Alertmanager's routing must know of the alerts."""
-    below = {
-        (alert.name, level.label): tuple(milder.label for milder in alert.levels[:number])
-        for alert in built.alerts
-        for number, level in enumerate(alert.levels)
-    }
-    rules = [rule for group in built.groups for rule in group.rules if rule.is_alert]
-    return [
-        RoutedAlert(
-            rule.name,
-            rule.labels["severity"],
-            tuple(rule.labels["channel"].split(",")),
-            rung := rule.labels.get("rung", ""),
-            below.get((rule.name, rung), ()),
-        )
-        for rule in rules
-    ]
+    return [level for alert in built.alerts if not alert.disabled for level in levels_of(alert)]
 
 
 def routing(built: Compiled) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def explain(built: Compiled, name: str) -> str:
     alert = next((alert for alert in built.alerts if alert.name == name), None)
     lines = [name, *(_meaning(alert) if alert else _built_in_meaning(alerting)), ""]
     for rule in alerting:
-        lines += [_told_apart(rule), *_indented(pretty(rule.expr)), ""]
+        lines += [f"fires ({_labels(rule)}) when:", *_indented(pretty(rule.expr)), ""]
     recorded = {rule.name: rule for rule in rules if not rule.is_alert}
     needed = _needed([rule.expr for rule in alerting], recorded)
     if needed:
@@ -48,25 +48,25 @@ def _meaning(alert: Alert) -> Iterator[str]:
         yield _line("window", _window(comparison))
         yield _line("fewest calls", _fewest(comparison))
         yield _line("certainty", certainty_in_words(comparison) or NOT_UNCERTAIN)
-    yield _line("must hold for", _wait(alert.for_))
-    if alert.keep_firing_for:
-        yield _line("keeps firing for", f"{duration(alert.keep_firing_for)} after it stops holding")
-    yield _line("notifies", ", ".join(alert.channels))
+    yield from _firing(alert, alert.channels)
 
 
 def _built_in_meaning(rules: Sequence[Rule]) -> Iterator[str]:
     for rule in rules:
-        told = f"({_labels(rule)})"
-        yield f"  {rule.annotations['summary']} {told}"
+        yield f"  {rule.annotations['summary']} ({_labels(rule)})"
         yield _line("condition", "built in: always present, whatever alerts.yaml says")
         yield _line("split by", _named(_split(check(rule.expr))))
         yield _line("window", _looked_back(rule.expr))
         yield _line("fewest calls", NOT_COUNTED)
         yield _line("certainty", NOT_UNCERTAIN)
-        yield _line("must hold for", _wait(rule.for_))
-        if rule.keep_firing_for:
-            yield _line("keeps firing for", f"{duration(rule.keep_firing_for)} after it stops holding")
-        yield _line("notifies", ", ".join(receivers(rule.name, rule.labels["channel"].split(","))))
+        yield from _firing(rule, receivers(rule.name, rule.labels["channel"].split(",")))
+
+
+def _firing(of: Alert | Rule, notified: Sequence[str]) -> Iterator[str]:
+    yield _line("must hold for", duration(of.for_) if of.for_ else "one evaluation")
+    if of.keep_firing_for:
+        yield _line("keeps firing for", f"{duration(of.keep_firing_for)} after it stops holding")
+    yield _line("notifies", ", ".join(notified))
 
 
 NOT_COUNTED = "does not apply: no calls are counted."
@@ -111,10 +111,6 @@ def _fewest(comparison: ResolvedComparison) -> str:
     return f"{comparison.params.min_operations} in the window{wider}"
 
 
-def _wait(seconds: int) -> str:
-    return duration(seconds) if seconds else "one evaluation"
-
-
 def _splits(alert: Alert, comparison: ResolvedComparison) -> str:
     """One split, or those of an alert that watches a label's values and the team."""
     if comparison is not alert.comparisons[0]:
@@ -153,10 +149,6 @@ def _split(node: Any) -> tuple[str, ...]:
                 return tuple(label for label in name.split(":")[0].split("_") if label != JOB_LABEL)
             return "instance", *(catalog.ALL[name].labels if name in catalog.ALL else ())
     return ()
-
-
-def _told_apart(rule: Rule) -> str:
-    return f"fires ({_labels(rule)}) when:"
 
 
 def _labels(rule: Rule) -> str:

@@ -1,20 +1,14 @@
 """Turn compiled alerts into Prometheus rules."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 
-from alert_rules.compiler.builtin_alerts import (
-    BUILTIN_ALERTS,
-    COST_DIFFERENCE,
-    USERS_WITHOUT_LIMIT,
-    BuiltinAlert,
-)
+from alert_rules.compiler.builtin_alerts import BUILTIN_ALERTS, COST_DIFFERENCE, USERS_WITHOUT_LIMIT, BuiltinAlert
 from alert_rules.language.spec import Links
 from alert_rules.model.alerts import Alert, SeverityLevel, Variant
 from alert_rules.model.conventions import BUILTIN_GROUP, RULES_GROUP
 from alert_rules.model.quantities import Recording
 from alert_rules.model.rules import Rule, RuleGroup
-from alert_rules.output.annotations import Annotations, annotations, builtin_annotations
+from alert_rules.output.annotations import annotations, builtin_annotations
 from alert_rules.quantities.promql import promql
 from alert_rules.quantities.recordings import known_jobs
 
@@ -55,7 +49,7 @@ def _alerting(alert: Alert, links: Links) -> Iterator[Rule]:
                 for_=alert.for_,
                 keep_firing_for=alert.keep_firing_for,
                 labels=_labels(alert, level, variant),
-                annotations=_texts(annotations(alert, variant, links)),
+                annotations=annotations(alert, variant, links),
             )
 
 
@@ -71,9 +65,5 @@ def _builtin(alert: BuiltinAlert, channels: str, links: Links) -> Rule:
         is_alert=True,
         for_=alert.for_,
         labels={"severity": alert.severity, "channel": channels, **alert.labels},
-        annotations=_texts(builtin_annotations(alert, links)),
+        annotations=builtin_annotations(alert, links),
     )
-
-
-def _texts(annotations: Annotations) -> dict[str, str]:
-    return {name: text for name, text in asdict(annotations).items() if text}

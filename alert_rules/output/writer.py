@@ -26,28 +26,22 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent_text)
 
 
-def dump(data: Any) -> str:
-    """A generated YAML text, with the header that says so."""
-    return HEADER + yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True)
-
-
 def rules_text(groups: Iterable[RuleGroup]) -> str:
     """The rules file. Raises `ValueError` where it would hold no rules: an empty one would alert on nothing."""
     written = [{"name": group.name, "rules": [_rule(rule) for rule in group.rules]} for group in groups]
     if not any(group["rules"] for group in written):
         raise ValueError("there are no rules to write")
-    return dump({"groups": written})
+    text = yaml.dump({"groups": written}, Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True)
+    return HEADER + text
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
     kind = "alert" if rule.is_alert else "record"
-    written: dict[str, Any] = {kind: rule.name, "expr": pretty(rule.expr)}
-    if rule.for_:
-        written["for"] = duration(rule.for_)
-    if rule.keep_firing_for:
-        written["keep_firing_for"] = duration(rule.keep_firing_for)
-    if rule.labels:
-        written["labels"] = dict(rule.labels)
-    if rule.annotations:
-        written["annotations"] = dict(rule.annotations)
-    return written
+    times = {"for": rule.for_, "keep_firing_for": rule.keep_firing_for}
+    texts = {"labels": rule.labels, "annotations": rule.annotations}
+    return {
+        kind: rule.name,
+        "expr": pretty(rule.expr),
+        **{name: duration(seconds) for name, seconds in times.items() if seconds},
+        **{name: dict(of_rule) for name, of_rule in texts.items() if of_rule},
+    }

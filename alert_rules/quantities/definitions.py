@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 from alert_rules.model.conventions import WIDE_WINDOW
 from alert_rules.model.dimensions import Dimension
@@ -133,10 +134,6 @@ def _latency_quantile(q: float) -> Callable[[QuantityParams], RecordedSeries]:
     return lambda params: quantile(q, f"{catalog.LATENCY.name}_bucket", _LATENCY_COUNT, params, record)
 
 
-def _anomaly(metric: catalog.Metric) -> Callable[[QuantityParams], RecordedSeries]:
-    return lambda params: gauge(metric.name, params.by)
-
-
 def _of_odd_spend(by: Split) -> tuple[Aside, ...]:
     """What an operation usually spends, since when it is more, and on which model."""
     if by != OPERATION:
@@ -150,7 +147,19 @@ def _of_odd_spend(by: Split) -> tuple[Aside, ...]:
     )
 
 
-_odd = partial(Quantity, splits=(OPERATION,), dashboard="ai-cost", for_=_RATIO_FOR, keep_firing_for=_RATIO_KEEP)
+def _odd(name: str, subject: str, dimension: Dimension, metric: catalog.Metric, **more: Any) -> Quantity:
+    """By how much an operation's present hour is beyond the usual."""
+    usual = {"splits": (OPERATION,), "dashboard": "ai-performance"}
+    return Quantity(
+        name=name,
+        subject=subject,
+        dimension=dimension,
+        series=lambda params: gauge(metric.name, params.by),
+        for_=_RATIO_FOR,
+        keep_firing_for=_RATIO_KEEP,
+        **usual | more,
+    )
+
 
 _ALL = (
     _of_money_spent(
@@ -323,50 +332,35 @@ _ALL = (
         keep_firing_for=_RATIO_KEEP,
     ),
     _odd(
-        name="spend_anomaly",
-        subject="Spend beyond the usual",
-        dimension=Dimension.MONEY,
+        "spend_anomaly",
+        "Spend beyond the usual",
+        Dimension.MONEY,
+        catalog.SPEND_ANOMALY,
         splits=(OPERATION, TOTAL),
-        series=_anomaly(catalog.SPEND_ANOMALY),
+        dashboard="ai-cost",
         contributors=lambda params, _: contributors.odd_spend(params.by),
         asides=_of_odd_spend,
     ),
     _odd(
-        name="calls_anomaly",
-        subject="Calls beyond the usual",
-        dimension=Dimension.COUNT,
+        "calls_anomaly",
+        "Calls beyond the usual",
+        Dimension.COUNT,
+        catalog.CALLS_ANOMALY,
         splits=(OPERATION, TOTAL),
-        series=_anomaly(catalog.CALLS_ANOMALY),
+        dashboard="ai-cost",
     ),
+    _odd("latency_anomaly", "Average latency beyond the usual", Dimension.DURATION, catalog.LATENCY_ANOMALY),
     _odd(
-        name="latency_anomaly",
-        subject="Average latency beyond the usual",
-        dimension=Dimension.DURATION,
-        series=_anomaly(catalog.LATENCY_ANOMALY),
-        dashboard="ai-performance",
-    ),
-    _odd(
-        name="error_rate_anomaly",
-        subject="Error rate beyond the usual",
-        dimension=Dimension.RATIO,
-        series=_anomaly(catalog.ERROR_RATE_ANOMALY),
-        dashboard="ai-performance",
+        "error_rate_anomaly",
+        "Error rate beyond the usual",
+        Dimension.RATIO,
+        catalog.ERROR_RATE_ANOMALY,
         highest=Decimal(1),
         why_highest="all calls failing is 100%",
     ),
+    _odd("cost_per_call_anomaly", "Cost per call beyond the usual", Dimension.MONEY, catalog.COST_PER_CALL_ANOMALY),
     _odd(
-        name="cost_per_call_anomaly",
-        subject="Cost per call beyond the usual",
-        dimension=Dimension.MONEY,
-        series=_anomaly(catalog.COST_PER_CALL_ANOMALY),
-        dashboard="ai-performance",
-    ),
-    _odd(
-        name="tokens_per_call_anomaly",
-        subject="Tokens per call beyond the usual",
-        dimension=Dimension.COUNT,
-        series=_anomaly(catalog.TOKENS_PER_CALL_ANOMALY),
-        dashboard="ai-performance",
+        "tokens_per_call_anomaly", "Tokens per call beyond the usual", Dimension.COUNT, catalog.TOKENS_PER_CALL_ANOMALY
     ),
 )
 

@@ -1,7 +1,8 @@
 """Ratios and quantiles of increases over a window, or over an hour where the window has too few calls."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from alert_rules.model.conventions import WIDE_WINDOW, duration
 from alert_rules.model.quantities import QuantityParams, RecordedSeries, Recording, Tally
@@ -18,22 +19,6 @@ NO_SUCCESS_WINDOWS = 3
 """So many windows on end must be without a success."""
 
 
-@dataclass(frozen=True)
-class _Span:
-    """A window that a figure may be taken over, with the records of what is counted in it."""
-
-    seconds: int
-    calls: tuple[Recording, ...]
-    counted: tuple[Recording, ...]
-
-    def tally(self, q: float | None = None, min_operations: int = 1) -> Tally:
-        return Tally(self.seconds, self.calls[-1].name, self.counted[-1].name, q, min_operations)
-
-    @property
-    def recordings(self) -> tuple[Recording, ...]:
-        return (*self.counted, *self.calls)
-
-
 def ratio(
     above: str, below: str, params: QuantityParams, record: str, *, share: bool = False, all_failed: bool = False
 ) -> RecordedSeries:
@@ -42,104 +27,103 @@ def ratio(
     With `share`, `above` are some of the calls that `below` are. With `all_failed`, five or more that all count above
     are enough in either window.
     """
-
-    def span(seconds: int) -> _Span:
-        return _Span(seconds, increase(below, params.by, seconds), increase(above, params.by, seconds))
-
-    def enough(tally: Tally) -> Iterator[str]:
-        yield promql("$below >= $enough", below=tally.calls, enough=params.min_operations)
-        if all_failed and params.min_operations > ALL_FAILED_FROM:
-            names = {"above": tally.counted, "below": tally.calls}
-            yield promql("$above / ($below >= $few) >= 1", few=ALL_FAILED_FROM, **names)
-
-    name = _name(params, record)
-    spans = [span(seconds) for seconds in wider(params.window)]
-    tallies = tuple(span.tally() for span in spans)
-    chosen = _window_used(name, tallies, enough)
-    calls = _used(f"{name}_calls", chosen, {tally.seconds: tally.calls for tally in tallies})
-    numerator = _used(f"{name}_numerator", chosen, {tally.seconds: tally.counted for tally in tallies})
-    value = Recording(name, promql("$above / ($below > 0)", above=numerator.name, below=calls.name))
-    series = _with_counts(value, params.by, spans, chosen, calls, numerator)
-    series = replace(series, tallies=tallies, outage=ALL_FAILED_FROM if all_failed else 0, is_share=share)
-    return _with_recent(series, params, span)
+    figure = _Figure(params, record, below, above, all_failed=all_failed)
+    numerator = figure.used("_numerator", {tally.seconds: tally.counted for tally in figure.tallies})
+    value = Recording(figure.name, promql("$above / ($below > 0)", above=numerator.name, below=figure.calls.name))
+    return replace(figure.series(value, numerator), outage=ALL_FAILED_FROM if all_failed else 0, is_share=share)
 
 
 def quantile(q: float, buckets: str, calls: str, params: QuantityParams, record: str) -> RecordedSeries:
     """A quantile of a histogram over the window, or over an hour where the window has too few calls."""
-
-    def span(seconds: int) -> _Span:
-        return _Span(seconds, increase(calls, params.by, seconds), increase(buckets, (*params.by, "le"), seconds))
-
-    def enough(tally: Tally) -> Iterator[str]:
-        yield promql("$calls >= $enough", calls=tally.calls, enough=params.min_operations)
-
-    name = _name(params, record)
-    spans = [span(seconds) for seconds in wider(params.window)]
-    tallies = tuple(span.tally(q, params.min_operations) for span in spans)
-    chosen = _window_used(name, tallies, enough)
-    used = _used(f"{name}_calls", chosen, {tally.seconds: tally.calls for tally in tallies})
-    quantiles = {t.seconds: promql("histogram_quantile($q, $buckets)", q=q, buckets=t.counted) for t in tallies}
-    series = _with_counts(_used(name, chosen, quantiles), params.by, spans, chosen, used)
-    return _with_recent(replace(series, tallies=tallies), params, span, q)
+    figure = _Figure(params, record, calls, buckets, q)
+    by_window = {t.seconds: promql("histogram_quantile($q, $buckets)", q=q, buckets=t.counted) for t in figure.tallies}
+    return figure.series(figure.used("", by_window))
 
 
-def _name(params: QuantityParams, record: str) -> str:
-    return f"{level(params.by)}:{record}{duration(params.window)}_min{params.min_operations}"
+@dataclass(frozen=True)
+class _Figure:
+    """A figure made of what counters rose by, over the window or an hour: of `below`, the calls, and of `above`.
 
+    For a quantile `q`, `above` are the buckets. With `all_failed`, few calls that all count above are enough.
+    """
 
-def _with_recent(
-    series: RecordedSeries, params: QuantityParams, span: Callable[[int], _Span], q: float | None = None
-) -> RecordedSeries:
-    """The figure with the tally of the last two windows, by which rules tell that what was wrong is over."""
-    seconds = RECENT_WINDOWS * params.window
-    if seconds >= WIDE_WINDOW:
-        return series
-    recent = span(seconds)
-    return replace(series, recent=recent.tally(q, params.min_operations), recent_recordings=recent.recordings)
+    params: QuantityParams
+    record: str
+    below: str
+    above: str
+    q: float | None = None
+    all_failed: bool = False
 
+    @property
+    def name(self) -> str:
+        return f"{level(self.params.by)}:{self.record}{duration(self.params.window)}_min{self.params.min_operations}"
 
-def _window_used(name: str, tallies: Iterable[Tally], enough: Callable[[Tally], Iterator[str]]) -> Recording:
-    """Which window a figure is taken over, in seconds: the first that has calls enough. Nothing where none has."""
-    choices = (
-        promql("($enough) * 0 + $seconds", enough=condition, seconds=tally.seconds)
-        for tally in tallies
-        for condition in enough(tally)
-    )
-    return Recording(f"{name}_window", " or ".join(choices))
+    def counted_in(self, seconds: int) -> tuple[Tally, tuple[Recording, ...]]:
+        """What is counted in a window, and the records of it."""
+        by = self.params.by
+        calls = increase(self.below, by, seconds)
+        counted = increase(self.above, by if self.q is None else (*by, "le"), seconds)
+        return Tally(seconds, calls[-1].name, counted[-1].name, self.q, self.params.min_operations), (*counted, *calls)
 
+    @cached_property
+    def tallies(self) -> tuple[Tally, ...]:
+        return tuple(self.counted_in(seconds)[0] for seconds in wider(self.params.window))
 
-def _used(name: str, chosen: Recording, by_window: Mapping[int, str]) -> Recording:
-    """Of expressions by window the one for the window that is used; the last one where it is none of the others."""
-    *others, (_, last) = by_window.items()
-    choices = [
-        promql("$expr and $chosen == $seconds", expr=expr, chosen=chosen.name, seconds=seconds)
-        for seconds, expr in others
-    ]
-    choices.append(promql("$expr and $chosen", expr=last, chosen=chosen.name))
-    return Recording(name, promql(" or ".join(choices)))
+    @cached_property
+    def window(self) -> Recording:
+        """Which window it is taken over, in seconds: the first that has calls enough. Nothing where none has."""
+        choices = (
+            promql("($enough) * 0 + $seconds", enough=condition, seconds=tally.seconds)
+            for tally in self.tallies
+            for condition in self._enough(tally)
+        )
+        return Recording(f"{self.name}_window", " or ".join(choices))
 
+    def _enough(self, tally: Tally) -> Iterator[str]:
+        yield promql("$calls >= $enough", calls=tally.calls, enough=self.params.min_operations)
+        if self.all_failed and self.params.min_operations > ALL_FAILED_FROM:
+            names = {"above": tally.counted, "below": tally.calls}
+            yield promql("$above / ($below >= $few) >= 1", few=ALL_FAILED_FROM, **names)
 
-def _with_counts(
-    value: Recording,
-    by: tuple[str, ...],
-    spans: Sequence[_Span],
-    chosen: Recording,
-    calls: Recording,
-    numerator: Recording | None = None,
-) -> RecordedSeries:
-    """The figure with the counts that it is made of, each kept as long as the value is."""
-    known = read_throughout(spans[-1].seconds).name
-    counts = (chosen, calls) if numerator is None else (chosen, calls, numerator)
-    kept = [while_unreadable(count, by, (), known) for count in counts]
-    increases = tuple(record for span in spans for record in span.recordings)
-    series = while_unreadable(value, by, (*increases, *counts), known)
-    return replace(
-        series,
-        recordings=(*series.recordings, *(count.recordings[-1] for count in kept)),
-        window=kept[0].while_unreadable,
-        calls=kept[1].while_unreadable,
-        numerator="" if numerator is None else kept[2].while_unreadable,
-    )
+    def used(self, suffix: str, by_window: Mapping[int, str]) -> Recording:
+        """Of expressions by window the one for the window that is used; the last one where it is none of the others."""
+        *others, (_, last) = by_window.items()
+        chosen = self.window.name
+        choices = [
+            promql("$expr and $chosen == $seconds", expr=expr, chosen=chosen, seconds=seconds)
+            for seconds, expr in others
+        ]
+        choices.append(promql("$expr and $chosen", expr=last, chosen=chosen))
+        return Recording(f"{self.name}{suffix}", promql(" or ".join(choices)))
+
+    @cached_property
+    def calls(self) -> Recording:
+        return self.used("_calls", {tally.seconds: tally.calls for tally in self.tallies})
+
+    def series(self, value: Recording, numerator: Recording | None = None) -> RecordedSeries:
+        """It with the counts that it is made of, each kept as long as the value is, and those of the last two windows.
+
+        By the last two windows, rules tell that what was wrong is over.
+        """
+        by, windows = self.params.by, wider(self.params.window)
+        known = read_throughout(windows[-1]).name
+        counts = (self.window, self.calls) if numerator is None else (self.window, self.calls, numerator)
+        kept = [while_unreadable(count, by, (), known) for count in counts]
+        increases = tuple(record for seconds in windows for record in self.counted_in(seconds)[1])
+        series = while_unreadable(value, by, (*increases, *counts), known)
+        series = replace(
+            series,
+            recordings=(*series.recordings, *(count.recordings[-1] for count in kept)),
+            window=kept[0].while_unreadable,
+            calls=kept[1].while_unreadable,
+            numerator="" if numerator is None else kept[2].while_unreadable,
+            tallies=self.tallies,
+        )
+        seconds = RECENT_WINDOWS * self.params.window
+        if seconds >= WIDE_WINDOW:
+            return series
+        recent, recordings = self.counted_in(seconds)
+        return replace(series, recent=recent, recent_recordings=recordings)
 
 
 def hourly(metric: str, by: tuple[str, ...]) -> RecordedSeries:

@@ -4,7 +4,7 @@ from dashboards import promql as q
 from dashboards import style
 from dashboards.base import by_model, by_operation
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, column, joined, table, timeseries
+from dashboards.panels import Panel, column, joined, table, timeseries, values
 from dashboards.promql import prom
 from dashboards.settings import Settings
 from dashboards.style import COUNT, SECONDS, SHARE, TIME, USD
@@ -45,18 +45,9 @@ def _usual() -> Panel:
 
 
 def _causes() -> Panel:
-    factors = {
-        "Calls": "calls",
-        "Tokens per call": "tokens_per_call",
-        "Price per token": "price_per_token",
-    }
+    factors = {"Calls": "calls", "Tokens per call": "tokens_per_call", "Price per token": "price_per_token"}
     chosen = q.filtered(catalog.SPEND_ANOMALY_FACTOR).removesuffix("}")
-    names = {
-        "operation": "Operation",
-        "model": "Model",
-        **{f"Value #{letter}": name for letter, name in zip("ABC", factors, strict=True)},
-        "Value #D": "Odd since",
-    }
+    names = {"operation": "Operation", "model": "Model", **values((*factors, "Odd since"))}
     return table(
         "Why the spend is odd",
         "Calls, tokens per call and price per token, each as a multiple of the usual, for the model whose spend is"
@@ -88,10 +79,6 @@ def _operations() -> Panel:
         "More cost per call": (catalog.COST_PER_CALL_ANOMALY, USD),
         "More tokens per call": (catalog.TOKENS_PER_CALL_ANOMALY, COUNT),
     }
-    names = {
-        "operation": "Operation",
-        **{f"Value #{letter}": name for letter, name in zip("ABCDE", figures, strict=True)},
-    }
     usual = style.value_mappings({0: ("usual", style.DIM)})
     return table(
         "What else is odd",
@@ -107,6 +94,6 @@ def _operations() -> Panel:
                 for name, (_, unit) in figures.items()
             ),
         ],
-        transformations=joined("operation", names),
+        transformations=joined("operation", {"operation": "Operation", **values(figures)}),
         sort="More calls",
     )

@@ -17,10 +17,8 @@ from exporter import catalog
 
 def row(settings: Settings) -> Row:
     """The row."""
-    return Row(
-        "Budgets (team, all operations)",
-        (line(9, _user_budgets(settings), _day_against_limit(), widths=(13, 11)),),
-    )
+    panels = line(9, _user_budgets(settings), _day_against_limit(), widths=(13, 11))
+    return Row("Budgets (team, all operations)", (panels,))
 
 
 def _user_budgets(settings: Settings) -> Panel:

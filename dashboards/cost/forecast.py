@@ -6,7 +6,7 @@ from dashboards.calls import user_columns
 from dashboards.colors import PURPLE, colored
 from dashboards.cost.spend import DAILY_LIMIT, MONTH, MONTHLY_LIMIT, TODAY
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, column, joined, stat, table, timeseries
+from dashboards.panels import Panel, column, joined, stat, table, timeseries, values
 from dashboards.promql import prom
 from dashboards.settings import Settings
 from dashboards.style import AGE, DOLLARS, USD
@@ -88,21 +88,14 @@ def _users() -> Panel:
     ends = f"max by (user) ({q.filtered(catalog.USER_SPEND_FORECAST)})"
     limit = f"sum by (user) (min by (job, user) ({q.filtered(catalog.USER_DAILY_LIMIT)}))"
     left = f"clamp_min(min by (user) ({q.filtered(catalog.USER_LIMIT_REACHED)}) - time(), 0)"
-    names = {
-        "name": "User",
-        "Value #A": "Spent today",
-        "Value #B": "Expected today",
-        "Value #C": "Daily limit",
-        "Value #D": "Limit reached in",
-        "user": "Id",
-    }
+    shown = values(("Spent today", "Expected today", "Daily limit", "Limit reached in"))
     return table(
         "Where the day will end by user, all operations",
         "What each user has spent today, what they are expected to spend by midnight, and when they will exceed their"
         " daily limit.",
         "Talk to those who will exceed their limit, or raise it in the budgets table before they are stopped.",
         *(prom(expr, table=True) for expr in (spent, ends, limit, left)),
-        transformations=joined("user", names),
+        transformations=joined("user", {"name": "User", **shown, "user": "Id"}),
         sort="Expected today",
         columns=[
             *user_columns(),

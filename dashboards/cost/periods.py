@@ -4,7 +4,7 @@ from dashboards import promql as q
 from dashboards import style
 from dashboards.colors import colored
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, column, joined, table, timeseries
+from dashboards.panels import Panel, column, joined, table, timeseries, values
 from dashboards.promql import prom
 from dashboards.settings import Settings
 from dashboards.style import AGE, DOLLARS, SHARE
@@ -16,11 +16,8 @@ _NONE = "No budgets with a period, or the log is not read"
 
 def row(settings: Settings) -> Row:
     """The row."""
-    return Row(
-        "Budgets with a period (team, all operations)",
-        (line(9, _budgets(settings), _users(), widths=(14, 10)),),
-        collapsed=True,
-    )
+    panels = line(9, _budgets(settings), _users(), widths=(14, 10))
+    return Row("Budgets with a period (team, all operations)", (panels,), collapsed=True)
 
 
 def _shown(metric: Metric) -> str:
@@ -46,14 +43,7 @@ def _called(figure: str, source: str) -> str:
 def _budgets(settings: Settings) -> Panel:
     spent, limit = _of_each(catalog.PERIOD_SPEND, "max"), _of_each(catalog.PERIOD_LIMIT, "min")
     soft, reset = _of_each(catalog.PERIOD_SOFT_LIMIT, "min"), _of_each(catalog.PERIOD_RESET, "max")
-    names = {
-        "budget": "Budget",
-        "Value #A": "Used",
-        "Value #B": "Spent",
-        "Value #C": "Limit",
-        "Value #D": "Soft limit",
-        "Value #E": "Resets in",
-    }
+    shown = values(("Used", "Spent", "Limit", "Soft limit", "Resets in"))
     return table(
         "Budgets by user or group and period, and the team's",
         "What has been spent since each budget's period began, its limit, its soft limit, the share of the limit that"
@@ -61,17 +51,12 @@ def _budgets(settings: Settings) -> Panel:
         f"{settings.alerts.budget_note()} Users and groups near or over a limit are always listed.",
         "Compare the share with how much of the period is left. Raise the limit in the budgets table or the"
         " configuration, or talk to the user or group.",
-        *(
-            prom(expr, table=True)
-            for expr in (
-                f"{spent} / ({limit} > 0)",
-                _called(spent, _shown(catalog.PERIOD_SPEND)),
-                limit,
-                soft,
-                f"clamp_min({reset} - time(), 0)",
-            )
-        ),
-        transformations=joined("key", names),
+        prom(f"{spent} / ({limit} > 0)", table=True),
+        prom(_called(spent, _shown(catalog.PERIOD_SPEND)), table=True),
+        prom(limit, table=True),
+        prom(soft, table=True),
+        prom(f"clamp_min({reset} - time(), 0)", table=True),
+        transformations=joined("key", {"budget": "Budget", **shown}),
         sort="Used",
         then="Spent",
         empty=_NONE,
@@ -93,9 +78,5 @@ def _users() -> Panel:
         unit=style.COUNT,
         decimals=0,
         empty=_NONE,
-        overrides=[
-            colored("ok", style.GOOD),
-            colored("warning", style.WARN),
-            colored("exceeded", style.BAD),
-        ],
+        overrides=[colored("ok", style.GOOD), colored("warning", style.WARN), colored("exceeded", style.BAD)],
     )

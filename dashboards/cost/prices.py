@@ -6,7 +6,7 @@ from dashboards import style
 from dashboards.base import by_model
 from dashboards.cost.spend import TODAY
 from dashboards.grid import Row, line
-from dashboards.panels import Panel, column, joined, stat, table, timeseries
+from dashboards.panels import Panel, column, joined, stat, table, timeseries, values
 from dashboards.promql import prom
 from dashboards.settings import Settings
 from dashboards.style import COUNT, DOLLARS, MORE_OR_LESS, SHARE, USD
@@ -48,10 +48,6 @@ def _by_model() -> Panel:
         "Logged": q.hourly(LOGGED, "model"),
         "Expected": q.hourly(EXPECTED, "model"),
     }
-    names = {
-        "model": "Model",
-        **{f"Value #{letter}": name for letter, name in zip("ABC", figures, strict=True)},
-    }
     return table(
         "Is the bill right",
         "What the calls of the past hour cost in the log, and by the price list, by model. Calls are checked that ended"
@@ -64,7 +60,7 @@ def _by_model() -> Panel:
             column("Logged", unit=DOLLARS, decimals=4, width=85),
             column("Expected", unit=DOLLARS, decimals=4, width=95),
         ),
-        transformations=joined("model", names),
+        transformations=joined("model", {"model": "Model", **values(figures)}),
         sort="Expected",
         empty="No call has been checked in the past hour",
     )

@@ -10,18 +10,7 @@ from dashboards.colors import PURPLE, colored
 from dashboards.cost.forecast import limit_reached
 from dashboards.cost.spend import DAILY_LIMIT, FILTERS, MONTH, MONTHLY_LIMIT, PROJECTED, TODAY
 from dashboards.grid import TILE, Row, line, rows_high
-from dashboards.panels import (
-    Panel,
-    absolute,
-    answers_of,
-    column,
-    of_query,
-    only,
-    stat,
-    table,
-    timeseries,
-    where,
-)
+from dashboards.panels import Panel, absolute, answers_of, column, of_query, only, stat, table, timeseries, where
 from dashboards.promql import MOST, prom
 from dashboards.settings import Settings
 from dashboards.style import DOLLARS, SHARE
@@ -137,7 +126,7 @@ def _over_limit() -> Panel:
     spent, limit = q.max_of(q.for_job(catalog.PERIOD_SPEND), budget), q.for_job(catalog.PERIOD_LIMIT)
     limit = f"min by ({budget}) ({limit})"
     kinds = {"users": users, "groups": groups, "periods": f"count({spent} > {limit}) or 0 * count({limit})"}
-    exceeded = " or ".join(f'label_replace({each}, "kind", "{kind}", "", "")' for kind, each in kinds.items())
+    exceeded = q.labelled("kind", kinds)
     return stat(
         "Over limit",
         "The number of limits of users and groups that are exceeded, of today or of a longer period, and of the team's"

@@ -2,26 +2,21 @@
 
 from dashboards import promql as q
 from dashboards import style
+from dashboards.alerts import AlertLine
 from dashboards.base import by_model, by_operation
-from dashboards.calls import success_rate_by
+from dashboards.calls import ALERT_WINDOW, DOUBTS, WINDOWS
 from dashboards.grid import Row, line
 from dashboards.health.overview import probes
-from dashboards.panels import Panel, column, joined, state_timeline, table
+from dashboards.panels import Panel, column, joined, state_timeline, table, timeseries, values
 from dashboards.promql import prom
 from dashboards.settings import Settings
-from dashboards.style import AGE, SECONDS
+from dashboards.style import AGE, SECONDS, SHARE
 from exporter import catalog
 
 
 def row(settings: Settings) -> Row:
     """The row."""
-    success = success_rate_by(
-        "model",
-        "Success of calls by model",
-        "If a model fails while its probe succeeds, the provider refuses the calls: see Failures by class on"
-        " Performance.",
-        settings.alerts.error_rate,
-    )
+    success = _success_by_model(settings.alerts.error_rate)
     return Row(
         "Is each part there?",
         (
@@ -31,12 +26,30 @@ def row(settings: Settings) -> Row:
     )
 
 
+def _success_by_model(error_rate: AlertLine) -> Panel:
+    succeeding = error_rate.complement
+    note = succeeding.note("The line is at {value}, the threshold of {alert} for an operation." + DOUBTS)
+    return timeseries(
+        "Success of calls by model",
+        f"The share of calls that succeeded, by model. {WINDOWS}{note}",
+        "If a model fails while its probe succeeds, the provider refuses the calls: see Failures by class on"
+        " Performance.",
+        prom(f"1 - ({q.error_rate('model')})", "{{model}}"),
+        unit=SHARE,
+        low=None,
+        high=1,
+        soft={} if error_rate.value is None else {"axisSoftMin": max(0, 1 - 2 * error_rate.value)},
+        steps=succeeding.below("transparent"),
+        interval=ALERT_WINDOW,
+    )
+
+
 def _probe_history(settings: Settings) -> Panel:
     return state_timeline(
         "Probe history",
         "Whether your API answered blackbox_exporter's probes, over time: not even one silent probe is left out.",
         "Check the status page of the target's provider before your own network.",
-        prom(f"min by (instance) (min_over_time({probes('probe_success', settings)}{q.STEP}))", "{{instance}}"),
+        prom(f"min by (instance) (min_over_time({probes(settings)}{q.STEP}))", "{{instance}}"),
         mappings=style.value_mappings({1: ("answers", style.GOOD), 0: ("does not answer", style.BAD)}),
         empty=style.NOT_THERE,
     )
@@ -86,14 +99,13 @@ def _registered_operations() -> Panel:
 def _last_success() -> Panel:
     last_success = q.max_of(q.filtered(catalog.MODEL_LAST_SUCCESS), "model")
     timeout = q.max_of(q.filtered(catalog.MODEL_TIMEOUT), "model")
-    names = {"model": "Model", "Value #A": "Last success", "Value #B": "Timeout"}
     return table(
         "Models: last success, and timeout",
         "The time since each model's last successful call, and the timeout of its calls.",
         "`model_unavailable` fires after 15 minutes with calls but no success: use the fallback meanwhile.",
         prom(q.age(last_success), table=True),
         prom(timeout, table=True),
-        transformations=joined("model", names),
+        transformations=joined("model", {"model": "Model", **values(("Last success", "Timeout"))}),
         sort="Last success",
         empty=style.NOT_READ,
         columns=[

@@ -2,20 +2,12 @@
 
 from dashboards import promql as q
 from dashboards import sql, style
-from dashboards.alerts import FIRING
+from dashboards.alerts import FIRING, AlertLine
 from dashboards.base import CELL, COST, PERFORMANCE, to_dashboard
-from dashboards.calls import NO_RULES, SEVERITIES, alerts_firing, calls_table, figures, success_rate, worst_model
+from dashboards.calls import NO_RULES, SEVERITIES, alerts_firing, calls_table, figures, worst_model
 from dashboards.grid import TILE, Row, line
 from dashboards.health.database import connections, max_connections
-from dashboards.panels import (
-    Panel,
-    column,
-    link,
-    only,
-    stat,
-    state_timeline,
-    table,
-)
+from dashboards.panels import Panel, column, link, only, stat, state_timeline, table
 from dashboards.promql import PROJECT_ALERTS, prom
 from dashboards.settings import Settings
 from dashboards.style import SHARE
@@ -23,18 +15,13 @@ from dashboards.style import SHARE
 
 def row(settings: Settings) -> Row:
     """The row."""
-    success = success_rate(
-        "Success, hour",
-        "The error log below shows the messages; Performance shows the operation and the class of error.",
-        settings.alerts.error_rate,
-    )
     worst = worst_model(
         "The error log below has the messages. Check the provider's status page; use the fallback while it is down.",
         settings.alerts.error_rate,
     )
     firing = alerts_firing(settings, "Alerts firing", "The table below lists them, the worst first.", tuple(SEVERITIES))
     state = figures(settings), firing, worst
-    shares = success, _api_availability(settings), _connections_used(settings)
+    shares = _success_rate(settings.alerts.error_rate), _api_availability(settings), _connections_used(settings)
     return Row(
         "",
         (
@@ -46,13 +33,28 @@ def row(settings: Settings) -> Row:
     )
 
 
+def _success_rate(error_rate: AlertLine) -> Panel:
+    succeeding = error_rate.complement
+    note = succeeding.note("Red below {value}, the threshold of {alert}, which looks at five minutes of an operation.")
+    return stat(
+        "Success, hour",
+        f"The share of calls in the past hour that succeeded.{note}",
+        "The error log below shows the messages; Performance shows the operation and the class of error.",
+        prom(q.or_no_calls(f"1 - {q.hourly_ratio(q.FAILED, q.CALLS)}"), instant=True),
+        mappings=style.not_set(style.NO_CALLS),
+        unit=SHARE,
+        decimals=1,
+        steps=succeeding.below(),
+    )
+
+
 def _api_availability(settings: Settings) -> Panel:
     return stat(
         "API, past hour",
         "The share of probes of your API that were answered in the past hour, by blackbox_exporter. “Not set up” means"
         " that Prometheus probes none: set `API_HEALTH_URL`, or build the dashboards with `--api-job`.",
         "Probe history, below, shows which target fails: see its provider's status page.",
-        prom(f"avg(avg_over_time({probes('probe_success', settings)}[1h]))", instant=True),
+        prom(f"avg(avg_over_time({probes(settings)}[1h]))", instant=True),
         unit=SHARE,
         decimals=1,
         steps=style.worse_below(0.95, 0.999),
@@ -60,9 +62,9 @@ def _api_availability(settings: Settings) -> Panel:
     )
 
 
-def probes(metric: str, settings: Settings) -> str:
+def probes(settings: Settings) -> str:
     """A selector for what blackbox_exporter says of the user's API, and not of the monitoring's own pages."""
-    return f'{metric}{{job=~"{settings.api_job}", instance!~".*/-/(healthy|ready)"}}'
+    return f'probe_success{{job=~"{settings.api_job}", instance!~".*/-/(healthy|ready)"}}'
 
 
 def _connections_used(settings: Settings) -> Panel:
@@ -98,7 +100,7 @@ def _alerts_now(settings: Settings) -> Panel:
         since = _or_all(since, label)
     names |= {f"{label}_or_all": f"{label}_or_all" for label in chosen}
     operation, model, user = (f"${{__data.fields.{label}_or_all}}" for label in chosen)
-    links = [link("Runbook", settings.runbook(CELL))] if settings.runbooks else []
+    links = [link("Runbook", f"{settings.runbooks.rstrip('/')}/{CELL}.md")] if settings.runbooks else []
     links += [
         link("Narrow Performance to it", to_dashboard(PERFORMANCE, operation=operation, model=model)),
         link("Narrow Cost to it", to_dashboard(COST, operation=operation, model=model, user=user)),

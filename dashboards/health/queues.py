@@ -11,17 +11,8 @@ from exporter import catalog
 
 def row(_: Settings) -> Row:
     """The row."""
-    return Row(
-        "Queues (calls in progress)",
-        (
-            line(
-                7,
-                *(_in_progress(), _queue_depth(), _oldest_waiting(), _approvals_pending(), _recommendations()),
-                widths=(5, 5, 5, 4, 5),
-            ),
-        ),
-        collapsed=True,
-    )
+    panels = _in_progress(), _queue_depth(), _oldest_waiting(), _approvals_pending(), _recommendations()
+    return Row("Queues (calls in progress)", (line(7, *panels, widths=(5, 5, 5, 4, 5)),), collapsed=True)
 
 
 def _in_progress() -> Panel:

@@ -7,7 +7,7 @@ from dashboards.base import HEALTH, by_model, by_operation, to_dashboard
 from dashboards.calls import ALERT_WINDOW, DOUBTS, figures, worst_model
 from dashboards.colors import QUANTILES, colored
 from dashboards.grid import TILE, Row, line
-from dashboards.panels import Panel, column, link, only, stat, table, timeseries
+from dashboards.panels import Panel, column, link, only, stat, table, timeseries, values
 from dashboards.promql import prom
 from dashboards.settings import Settings
 from dashboards.style import DOLLARS, SCALED_SECONDS, SECONDS, SHARE
@@ -91,15 +91,13 @@ def _operations_per_hour() -> Panel:
 def _response_times(latency: AlertLine) -> Panel:
     lines = {name: q.quantile(value) for name, value in {"p99": 0.99, "p95": 0.95, "p50": 0.5}.items()}
     lines["average"] = q.average_latency()
-    # one query, since of several empty ones Grafana says that a number field is missing
-    named = " or ".join(f'label_replace({expr}, "line", "{name}", "", "")' for name, expr in lines.items())
     note = latency.note("The line is at {value}, the threshold of {alert} for the average of an operation." + DOUBTS)
     return timeseries(
         "Response times",
         "50%, 95% and 99% of the calls took no longer than p50, p95 and p99; and the average duration. Quantiles"
         f" are estimated from the buckets of a histogram. The axis is logarithmic.{note}",
         "Select an operation or a model in the dropdowns to find the slow calls.",
-        prom(named, q.legend("line")),
+        prom(q.labelled("line", lines), q.legend("line")),
         unit=SCALED_SECONDS,
         steps=latency.above(below="transparent"),
         interval=ALERT_WINDOW,
@@ -118,9 +116,8 @@ def _past_hour(error_rate: AlertLine, latency: AlertLine) -> Panel:
         "Calls": q.hourly(q.CALLS, *by),
         "Per 1,000": f"1000 * {q.hourly_ratio(q.COST, q.CALLS, *by)}",
     }
-    values = {f"Value #{letter}": name for letter, name in zip("ABCDE", shown, strict=True)}
     # a phone shows the left columns
-    first = dict(list(values.items())[:2])
+    first = values(("Failed", "Average"))
     return table(
         "The last hour by operation and model",
         "The share of the past hour's calls that failed, their average and p95 duration, their number, and the cost of"
@@ -131,7 +128,7 @@ def _past_hour(error_rate: AlertLine, latency: AlertLine) -> Panel:
         *(prom(expr, table=True) for expr in shown.values()),
         transformations=[
             {"id": "merge", "options": {}},
-            *only({"operation": "Operation", **first, "model": "Model", **values}),
+            *only({"operation": "Operation", **first, "model": "Model", **values(shown)}),
         ],
         sort="Failed",
         then="Calls",

@@ -1,5 +1,7 @@
 """The row of Performance with how soon answers begin, and how fast they come."""
 
+from functools import partial
+
 from dashboards import promql as q
 from dashboards.calls import ALERT_WINDOW
 from dashboards.colors import QUANTILES
@@ -18,16 +20,17 @@ def row(_: Settings) -> Row:
     return Row("How fast answers come", (line(8, _first_token(), _by_model(), _speed()),), collapsed=True)
 
 
+_quantile = partial(q.quantile, histogram=catalog.TIME_TO_FIRST_TOKEN)
+
+
 def _first_token() -> Panel:
-    lines = {name: q.first_token_quantile(value) for name, value in {"p95": 0.95, "p50": 0.5}.items()}
-    # one query, since of several empty ones Grafana says that a number field is missing
-    named = " or ".join(f'label_replace({expr}, "line", "{name}", "", "")' for name, expr in lines.items())
+    lines = {name: _quantile(value) for name, value in {"p95": 0.95, "p50": 0.5}.items()}
     return timeseries(
         "Time to first token",
         "After this time, half and 95% of the answers have begun. Estimated from the buckets of a histogram, of the"
         " calls whose time to the first token is in the log. The axis is logarithmic.",
         "If it rises and the length of prompts does not, the provider queues requests: look at its status page.",
-        prom(named, q.legend("line")),
+        prom(q.labelled("line", lines), q.legend("line")),
         unit=SCALED_SECONDS,
         interval=ALERT_WINDOW,
         log=True,
@@ -42,7 +45,7 @@ def _by_model() -> Panel:
         "After this time, 95% of the answers have begun, by model, of the ten with most calls. The axis is"
         " logarithmic.",
         "One line alone is a slow model or provider: use another one for what people wait for.",
-        prom(q.of_busiest(q.first_token_quantile(0.95, "model"), "model"), "{{model}}"),
+        prom(q.of_busiest(_quantile(0.95, "model"), "model"), "{{model}}"),
         unit=SCALED_SECONDS,
         interval=ALERT_WINDOW,
         log=True,

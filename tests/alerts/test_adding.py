@@ -16,7 +16,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alert_rules.adding.adding import Added, Places, add_alert
+from alert_rules.adding.adding import Added, add_alert
+from alert_rules.adding.changing import Places
 from alert_rules.language.channels import Channel, Channels
 from alert_rules.language.loading import load_alerts
 from alert_rules.language.spec import AlertSpec
@@ -290,7 +291,7 @@ VALUES = (
     st.none()
     | st.booleans()
     | st.integers(-3, 200)
-    | st.floats()
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=5)
     | st.sampled_from(["0s", "5m", "24h", "operation", "user", "discord", "critical", "70%", "$5", "500ms", "high"])
     | st.sampled_from([["user"], ["operation", "model"], {"70%": "info", "90%": "critical"}, {"$0": "info"}, []])

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alert_rules.adding.adding import Places, add_alert
+from alert_rules.adding.adding import add_alert
+from alert_rules.adding.changing import Places
 from alert_rules.language.channels import Channel, Channels, load_channels
 from alert_rules.language.loading import parse_alerts
 from alert_rules.model.errors import RulesError
