@@ -122,40 +122,27 @@ def advance(state: State, read: SpanRead, settings: LedgerSettings, quarter_user
         frontier = _frontier(state, before, read, settings)
     # a history that is counted appears with its total; all other series show their zero first
     counts_history = before.phase != Phase.RUNNING and before.count_from != NEVER
-    limiter = SeriesLimiter(state, settings, EXPOSED if counts_history else None)
-    known = known_models(state, read)
     plan = Plan(
-        state=state,
-        settings=settings,
-        limiter=limiter,
-        now=read.now,
-        irrevocable=read.irrevocable,
-        known_models=known,
+        state,
+        settings,
+        read.irrevocable,
+        first_exposed_at=EXPOSED if counts_history else None,
+        known_models=known_models(state, read),
     )
-    news = _news(state, read, known)
-    admit(limiter, read.routes, news)
+    news = _news(state, read, plan.known_models)
+    admit(plan.limiter, read.routes, news)
     refreshed, late_rows = _replace_slices(plan, read, frontier, quarter_users)
-    compacted = _compact(plan, frontier, refreshed)
-    newest = plan.see(news.values(), read.routes)
-    plan.forget_days()
-    plan.changes.admitted.update(limiter.added)
-    plan.changes.candidates.update(limiter.candidates())
-    if before.phase == Phase.RUNNING and frontier.at_front:
-        _show_series(plan)
     plan.changes.progress = replace(
-        before,
+        plan.finish(read, news.values()),
         phase=Phase.RUNNING if frontier.at_front else before.phase,
-        now=max(before.now, read.now),
-        compacted=compacted,
+        compacted=_compact(plan, frontier, refreshed),
         merged=frontier.merged,
         closed=frontier.closed,
         position=frontier.position,
         late_rows=before.late_rows + late_rows,
-        rows_overflowed=before.rows_overflowed + plan.rows_overflowed,
-        rows_read=before.rows_read + read.rows,
-        newest=max(before.newest, newest),
-        skew=before.skew if read.skew is None else read.skew,
     )
+    if before.phase == Phase.RUNNING and frontier.at_front:
+        _show_series(plan, read.now)
     return plan.changes
 
 
@@ -336,13 +323,13 @@ def _stage(old: Slice, read: SpanRead, settings: LedgerSettings) -> int:
     return PUT_OFF if old.stage == PUT_OFF and old.start + MINUTE > read.span.hi else 0
 
 
-def _show_series(plan: Plan) -> None:
+def _show_series(plan: Plan, now: int) -> None:
     """Begin the time of series whose zero is shown now for the first time, and end it where it has lasted."""
     hidden = _hidden(plan.state.admitted, plan.state.stamp("admitted"))
     for series, admission in _not_exposed({**hidden, **plan.changes.admitted}).items():
-        first_exposed_at = plan.now if admission.first_exposed_at is None else admission.first_exposed_at
+        first_exposed_at = now if admission.first_exposed_at is None else admission.first_exposed_at
         # time in which no process ran shows nobody a zero, so it is added up by process
-        lasted = plan.now - first_exposed_at + admission.exposed_seconds >= plan.settings.zero_hold
+        lasted = now - first_exposed_at + admission.exposed_seconds >= plan.settings.zero_hold
         if (changed := replace(admission, first_exposed_at=EXPOSED if lasted else first_exposed_at)) != admission:
             plan.changes.admitted[series] = changed
 

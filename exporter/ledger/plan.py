@@ -1,6 +1,6 @@
 """Changes in the making: running figures over a state that stays as it is."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -15,9 +15,11 @@ from exporter.ledger.model import (
     Cell,
     Changes,
     LedgerSettings,
+    Progress,
     Series,
     SkippedValue,
     Slice,
+    SpanRead,
     State,
     Tally,
 )
@@ -38,21 +40,21 @@ class Plan:
     """What one plan has found so far. Every method adds to `changes`.
 
     Sums of days are dropped by `irrevocable`, the safe clock, and only once no day of their month can be shown again,
-    not even by a clock that is set back by up to two days.
+    not even by a clock that is set back by up to two days. Series that it admits are exposed since `first_exposed_at`,
+    see `Admission`.
     """
 
     state: State
     settings: LedgerSettings
-    limiter: SeriesLimiter
-    now: int
     irrevocable: int
+    first_exposed_at: int | None = None
     known_models: frozenset[str] = frozenset()
     changes: Changes = field(default_factory=Changes)
     rows_overflowed: int = 0
 
     def __post_init__(self) -> None:
-        today = day_of(self.irrevocable, self.settings.zone)
-        self.first_day = first_day(today)
+        self.limiter = SeriesLimiter(self.state, self.settings, self.first_exposed_at)
+        self.first_day = first_day(day_of(self.irrevocable, self.settings.zone))
         self.first_user_day = first_user_day(self.irrevocable, self.settings.zone)
 
     def overflow_labels(self, start: int, cells: Mapping[Series, Aggregate]) -> dict[Series, Aggregate]:
@@ -145,31 +147,49 @@ class Plan:
                 result[skip] = Tally(now, now + max(0, before.high_water - before.current))
         return result
 
-    def see(self, buckets: Iterable[Bucket], routes: Mapping[str, str]) -> float:
-        """Note when operations and models were seen last; returns the newest time of all, or 0.
+    def see(self, buckets: Collection[Bucket], routes: Mapping[str, str]) -> None:
+        """Note when operations and models were seen last.
 
         A route's primary model is noted by its name even if it has no series of its own: fallbacks depend on it.
         """
-        seen, primaries = list(buckets), set(routes.values())
-        operations = latest(m.seen_operations for m in seen)
-        models = latest(m.seen_models for m in seen)
-        succeeded = latest(m.succeeded_models for m in seen)
-        _later(self.changes.seen_operations, self.state.seen_operations, operations, self.limiter.operation)
-        _later(
-            self.changes.seen_models,
-            self.state.seen_models,
-            models,
-            lambda name: name if name in primaries else self.limiter.model(name),
-        )
-        _later(self.changes.succeeded_models, self.state.succeeded_models, succeeded, self.limiter.model)
-        return max(operations.values(), default=0.0)
+        primaries = set(routes.values())
+        labels: Mapping[str, Callable[[str], str]] = {
+            "seen_operations": self.limiter.operation,
+            "seen_models": lambda name: name if name in primaries else self.limiter.model(name),
+            "succeeded_models": self.limiter.model,
+        }
+        for part, label in labels.items():
+            times = latest(getattr(bucket, part) for bucket in buckets)
+            self.note_times(part, ((label(name), at) for name, at in times.items()))
 
-    def forget_days(self) -> None:
-        """Drop the sums of days that no gauge shows any more."""
+    def note_times(self, part: str, times: Iterable[tuple[str, float]]) -> None:
+        """Note the times in one of `SEEN` that are later than those known."""
+        changed, known = getattr(self.changes, part), getattr(self.state, part)
+        for name, at in times:
+            if at > max(known.get(name, 0.0), changed.get(name, 0.0)):
+                changed[name] = at
+
+    def finish(self, read: SpanRead, buckets: Collection[Bucket]) -> Progress:
+        """Note what was seen in the buckets and which series are new, and drop sums of days that no gauge shows.
+
+        Returns the progress, but for how far the log has been read.
+        """
+        self.see(buckets, read.routes)
         # the safe clock decides: a clock that is ahead would drop sums that are still shown
         self.changes.days.update(_before(self.first_day, self.state.days))
         self.changes.user_days.update(_before(self.first_user_day, self.state.user_days))
         self.changes.group_days.update(_before(self.first_user_day, self.state.group_days))
+        self.changes.admitted.update(self.limiter.added)
+        self.changes.candidates.update(self.limiter.candidates())
+        before = self.state.progress
+        return replace(
+            before,
+            now=max(before.now, read.now),
+            rows_overflowed=before.rows_overflowed + self.rows_overflowed,
+            rows_read=before.rows_read + read.rows,
+            newest=max([before.newest, *(at for bucket in buckets for at in bucket.seen_operations.values())]),
+            skew=before.skew if read.skew is None else read.skew,
+        )
 
 
 def _before(first: int, sums: DaySums[K]) -> dict[tuple[int, K], None]:
@@ -186,12 +206,3 @@ def _bump(changed: dict[K, int] | dict[K, int | None], known: Mapping[K, int], k
     if by:
         before = changed.get(key)
         changed[key] = (known.get(key, 0) if before is None else before) + by
-
-
-def _later(
-    changed: dict[str, float], known: Mapping[str, float], seen: Mapping[str, float], label: Callable[[str], str]
-) -> None:
-    for name, at in seen.items():
-        key = label(name)
-        if at > max(known.get(key, 0.0), changed.get(key, 0.0)):
-            changed[key] = at

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from exporter.figures import AT_MERGE, Figure
-from exporter.ledger.admission import SeriesLimiter
 from exporter.ledger.aggregate import ZERO, add, highest, lowest, net, subtract, with_figure
 from exporter.ledger.ahead import lies_ahead, recognize, slices_ahead
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR, floor_to
@@ -16,6 +15,7 @@ from exporter.ledger.model import (
     NO_CELL,
     OTHER,
     PUT_OFF,
+    SEEN,
     SPENDER_DAYS,
     Admission,
     Cell,
@@ -29,7 +29,7 @@ from exporter.ledger.model import (
 )
 from exporter.ledger.plan import Plan, kept_in_memory
 from exporter.ledger.schedule import RECHECK
-from exporter.ledger.shadow import Reclassification, Shadow, later, slot_of, width_of
+from exporter.ledger.shadow import Reclassification, Shadow, slot_of, width_of
 from exporter.ledger.slices import join_slices, taken_back, with_waiting
 
 SpenderDays = Mapping[tuple[int, str], int]
@@ -51,7 +51,7 @@ def switch(
     their old time: they are kept as counted and not there, which corrections show, until they are due.
     """
     progress = state.progress
-    plan = _plan(_without_days(state), settings, safe_now)
+    plan = _plan(state, settings, safe_now)
     # sums are built anew from the shadow, day by day
     plan.changes.days.update(dict.fromkeys(state.days))
     admissions = _admissions(state, shadow, settings)
@@ -74,9 +74,8 @@ def switch(
             _put(plan, item, [part.start for part in parts.get(item.start, [])])
     plan.changes.admitted.update(admissions)
     plan.changes.candidates.update({**dict.fromkeys(state.candidates), **shadow.candidates})
-    plan.changes.seen_operations.update(later(state.seen_operations, shadow.seen_operations))
-    plan.changes.seen_models.update(later(state.seen_models, shadow.seen_models))
-    plan.changes.succeeded_models.update(later(state.succeeded_models, shadow.succeeded_models))
+    for part in SEEN:
+        plan.note_times(part, getattr(shadow, part).items())
     # what is not merged is read again by the next scrape
     plan.changes.progress = replace(progress, closed=progress.merged, converted=0)
     return plan.changes
@@ -127,26 +126,17 @@ def sum_users(
     safe_now: int,
 ) -> dict[str, SpenderDays]:
     """Each of `SPENDER_DAYS`, of what is stored for the shadow by slice, as far as it is due."""
-    plan = _plan(_without_days(state), settings, safe_now)
+    plan = _plan(state, settings, safe_now)
     for start, users in stored:
         if not _is_ahead(state, going, start):
             plan.replace_users(start, {}, users)
     return {part: {key: units for key, units in getattr(plan.changes, part).items() if units} for part in SPENDER_DAYS}
 
 
-def _without_days(state: State) -> State:
-    return replace(state, days=DaySums(), user_days=DaySums(), group_days=DaySums())
-
-
 def _plan(state: State, settings: LedgerSettings, safe_now: int) -> Plan:
-    now = state.progress.now
-    return Plan(
-        state=state,
-        settings=settings,
-        limiter=SeriesLimiter(state, settings, None),
-        now=now,
-        irrevocable=min(safe_now, now),
-    )
+    """A plan that begins without sums of days."""
+    without_days = replace(state, days=DaySums(), user_days=DaySums(), group_days=DaySums())
+    return Plan(without_days, settings, min(safe_now, state.progress.now))
 
 
 def _admissions(state: State, shadow: Shadow, settings: LedgerSettings) -> dict[Series, Admission]:
