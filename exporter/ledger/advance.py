@@ -61,6 +61,11 @@ def begin(
     if backfill_since is not None:
         count_from = floor_to(backfill_since, QUARTER_HOUR)
         start = min(start, count_from)
+    return first_reading(clock, start, count_from)
+
+
+def first_reading(clock: int, start: int, count_from: int = NEVER) -> Progress:
+    """The progress of a ledger that begins to read at `start`, a quarter-hour."""
     return Progress(
         phase=Phase.STARTING,
         now=clock,
