@@ -64,10 +64,7 @@ def lowest(left: Aggregate, right: Aggregate) -> Aggregate:
 
 def total(aggregates: Iterable[Aggregate]) -> Aggregate:
     """Sum of any number of aggregates."""
-    result = ZERO
-    for aggregate in aggregates:
-        result = add(result, aggregate)
-    return result
+    return tuple(map(sum, zip(ZERO, *aggregates, strict=True)))
 
 
 # a flat tuple, and not a dictionary: there is one for each series in each minute, and it is added up most of all

@@ -13,7 +13,7 @@ from typing import Self
 from zoneinfo import ZoneInfo
 
 from exporter.figures import Figure
-from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, Aggregate, net
+from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, ZERO, Aggregate, add, net
 from exporter.ledger.calendar import HOUR, QUARTER_HOUR, day_of, day_start, first_user_day, floor_to
 from exporter.ledger.model import OTHER, Bucket, Hour, HourFigures, Progress, Series, Slice, TimeRange, UserSpend
 from exporter.ledger.packed import from_bytes, to_bytes
@@ -146,27 +146,18 @@ def next_span(known: Known, found: Sources, length: int, zone: ZoneInfo) -> Time
 
 def hour_of_slices(start: int, end: int, slices: Mapping[int, Slice]) -> dict[Series, HourFigures]:
     """What the ledger's quarter-hours from `start` to `end` hold by series."""
-    sums: dict[Series, list[int]] = {}
-    for quarter in range(start, end, QUARTER_HOUR):
-        for series, cell in slices[quarter].cells.items() if quarter in slices else ():
-            _add(sums.setdefault(series, [0] * len(NOTHING)), figures_of(cell.current))
-    return _without_nothing(sums)
+    quarters = [slices[quarter] for quarter in range(start, end, QUARTER_HOUR) if quarter in slices]
+    return _by_series((series, cell.current) for item in quarters for series, cell in item.cells.items())
 
 
 def hour_of_bucket(bucket: Bucket, admitted: Collection[Series]) -> dict[Series, HourFigures]:
     """What a bucket that was read holds by series; pairs without a series of their own are `OTHER`."""
-    sums: dict[Series, list[int]] = {}
-    for series, aggregate in bucket.cells.items():
-        _add(sums.setdefault(series if series in admitted else OTHER, [0] * len(NOTHING)), figures_of(aggregate))
-    return _without_nothing(sums)
+    return _by_series((series if series in admitted else OTHER, found) for series, found in bucket.cells.items())
 
 
 def total(cells: Iterable[HourFigures]) -> HourFigures:
     """Sum of what several series had."""
-    sums = [0] * len(NOTHING)
-    for figures in cells:
-        _add(sums, figures)
-    return HourFigures(*sums)
+    return HourFigures(*map(sum, zip(NOTHING, *cells, strict=True)))
 
 
 def moved_to_other(hour: Hour, gone: Collection[Series]) -> Hour | None:
@@ -204,10 +195,9 @@ def figures_of(aggregate: Aggregate) -> HourFigures:
     )
 
 
-def _add(sums: list[int], figures: HourFigures) -> None:
-    for position, value in enumerate(figures):
-        sums[position] += value
-
-
-def _without_nothing(sums: Mapping[Series, list[int]]) -> dict[Series, HourFigures]:
-    return {series: HourFigures(*values) for series, values in sums.items() if any(values)}
+def _by_series(found: Iterable[tuple[Series, Aggregate]]) -> dict[Series, HourFigures]:
+    """What each series had, without those that had nothing."""
+    sums: dict[Series, Aggregate] = {}
+    for series, aggregate in found:
+        sums[series] = add(sums.get(series, ZERO), aggregate)
+    return {series: figures for series, each in sums.items() if any(figures := figures_of(each))}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from exporter.figures import SUMMED, Figure
-from exporter.ledger.aggregate import FAILURES, HISTOGRAMS, LATENCY_SUMS, Aggregate, net
+from exporter.ledger.aggregate import FAILURES, HISTOGRAMS, LATENCY_SUMS, net, total
 from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR
 from exporter.ledger.model import Cell, Phase, Series, Slice, State, TimeRange
 from exporter.ledger.packed import once
@@ -91,20 +91,16 @@ def held_sums(item: Slice) -> Sums:
 
 
 def _sums_of(cells: Mapping[Series, Cell]) -> Sums:
-    current = [cell.current for cell in cells.values()]
+    sums = total(cell.current for cell in cells.values())
     return Sums(
-        rows=sum(figures[Figure.ROWS] for figures in current),
-        calls=sum(figures[Figure.CALLS] for figures in current),
-        failures=sum(sum(figures[FAILURES]) for figures in current),
-        latency=sum(sum(figures[LATENCY_SUMS]) for figures in current),
-        columns={name: sum(_sum_of(figure, figures) for figures in current) for name, figure in SUMMED.items()},
-        time_to_first_token=sum(sum(figures[HISTOGRAMS["time_to_first_token"].sums]) for figures in current),
+        rows=sums[Figure.ROWS],
+        calls=sums[Figure.CALLS],
+        failures=sum(sums[FAILURES]),
+        latency=sum(sums[LATENCY_SUMS]),
+        # in the column of costs, refunds are below 0
+        columns={name: net(sums) if figure is Figure.COST else sums[figure] for name, figure in SUMMED.items()},
+        time_to_first_token=sum(sums[HISTOGRAMS["time_to_first_token"].sums]),
     )
-
-
-def _sum_of(figure: Figure, figures: Aggregate) -> int:
-    """The sum of a figure's column: in that of costs, refunds are below 0."""
-    return net(figures) if figure is Figure.COST else figures[figure]
 
 
 def next_round(watch: Watch, state: State, now: int) -> Round:
