@@ -6,10 +6,12 @@ Money is held in units of 1e-12 USD and durations in microseconds, so that sums 
 import operator
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from exporter.catalog import ERROR_CLASSES, USD
 from exporter.figures import DURATIONS, Figure
+
+K = TypeVar("K")
 
 Aggregate = tuple[int, ...]
 """`WIDTH` integers, addressed by `Figure` and the slices below."""
@@ -65,6 +67,15 @@ def lowest(left: Aggregate, right: Aggregate) -> Aggregate:
 def total(aggregates: Iterable[Aggregate]) -> Aggregate:
     """Sum of any number of aggregates."""
     return tuple(map(sum, zip(ZERO, *aggregates, strict=True)))
+
+
+def sum_counts(*parts: Mapping[K, int]) -> dict[K, int]:
+    """Sum mappings of counts key by key."""
+    result: dict[K, int] = {}
+    for part in parts:
+        for key, count in part.items():
+            result[key] = result.get(key, 0) + count
+    return result
 
 
 # a flat tuple, and not a dictionary: there is one for each series in each minute, and it is added up most of all

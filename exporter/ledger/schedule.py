@@ -22,18 +22,14 @@ RECHECK = -1
 
 # asked for every quarter of the horizon, every second
 @lru_cache(maxsize=16)
-def _reread_ages(horizon: int) -> tuple[int, ...]:
-    return (*(age for age in REREAD_AGES if age < horizon), horizon)
-
-
-def reread_ages(settings: LedgerSettings) -> tuple[int, ...]:
+def reread_ages(horizon: int) -> tuple[int, ...]:
     """The ages in force, the horizon last."""
-    return _reread_ages(settings.horizon)
+    return (*(age for age in REREAD_AGES if age < horizon), horizon)
 
 
 def stage_at(age: int, settings: LedgerSettings) -> int:
     """How many re-reads a quarter of this age has due, or has had when it was read at this age."""
-    return bisect_right(reread_ages(settings), age)
+    return bisect_right(reread_ages(settings.horizon), age)
 
 
 def present(progress: Progress, clock: int) -> int:
@@ -150,28 +146,25 @@ def next_reread(
         return None
     now = present(progress, clock)
     safe = now if safe_now is None else min(safe_now, now)
-    ages = reread_ages(settings)
     quarters = range(state.changeable, progress.merged, QUARTER_HOUR)
     stages = [state.slices[quarter].stage for quarter in quarters]
-
-    def due(quarter: int) -> bool:
-        # read once more before it is compacted, whatever its stage
-        if safe - quarter - QUARTER_HOUR >= settings.horizon:
-            return True
-        return state.slices[quarter].stage < bisect_right(ages, now - quarter - QUARTER_HOUR)
-
     # after a switch everything is due: the newest quarters are the ones that alerts look at
     if RECHECK in stages:
         return _newest_recheck(state, quarters, length)
-    # asked all the time, and mostly nothing is due: this takes less time than to call `due` for each
-    latest = now - QUARTER_HOUR
-    late = [at for at, stage in zip(quarters, stages, strict=True) if stage < bisect_right(ages, latest - at)]
-    expired = [quarter for quarter in quarters[:1] if due(quarter)]
-    if not late and not expired:
+    # read once more before it is compacted, whatever its stage
+    expired = safe - settings.horizon - QUARTER_HOUR
+    # asked all the time, and mostly nothing is due: calling a function for each would take longer
+    ages, latest = reread_ages(settings.horizon), now - QUARTER_HOUR
+    due = {
+        quarter
+        for quarter, stage in zip(quarters, stages, strict=True)
+        if quarter <= expired or stage < bisect_right(ages, latest - quarter)
+    }
+    if not due:
         return None
-    lo = min(late + expired)
+    lo = min(due)
     hi = lo + QUARTER_HOUR
-    while hi < min(progress.merged, lo + length) and due(hi):
+    while hi in due and hi < lo + length:
         hi += QUARTER_HOUR
     return TimeRange(lo, hi)
 

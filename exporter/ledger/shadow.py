@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Protocol
 
 from exporter.ledger.advance import admit, known_models, with_fallbacks
-from exporter.ledger.aggregate import ZERO, Aggregate, net
+from exporter.ledger.aggregate import ZERO, Aggregate, net, sum_counts
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR, floor_to
 from exporter.ledger.day_sums import DaySums
 from exporter.ledger.model import (
@@ -23,7 +23,7 @@ from exporter.ledger.model import (
     Tally,
 )
 from exporter.ledger.plan import Plan
-from exporter.ledger.slices import join_slices, sum_counts, with_waiting
+from exporter.ledger.slices import join_slices, with_waiting
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def take_in(
             for series, aggregate in cells.items():
                 plan.spend(slot, series, net(aggregate))
         if users := plan.keep_users(slot, minute.users):
-            changed.users[slot] = sum_counts([changed.users.get(slot) or known.users.get(slot, {}), users])
+            changed.users[slot] = sum_counts(changed.users.get(slot) or known.users.get(slot, {}), users)
     changed.days = {key: units for key, units in plan.changes.days.items() if units is not None}
     changed.candidates = plan.limiter.candidates()
     # what is dated ahead has not been seen yet

@@ -170,7 +170,7 @@ class TestRereads:
         assert exporter.next_work() is None
 
     def test_the_horizon_is_the_last_age(self) -> None:
-        assert schedule.reread_ages(SETTINGS) == (HOUR, 4 * HOUR)
+        assert schedule.reread_ages(SETTINGS.horizon) == (HOUR, 4 * HOUR)
         assert schedule.stage_at(HOUR - 1, SETTINGS) == 0
         assert schedule.stage_at(HOUR, SETTINGS) == 1
         assert schedule.stage_at(5 * HOUR, SETTINGS) == 2
