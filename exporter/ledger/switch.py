@@ -66,7 +66,8 @@ def switch(
             plan.spend(item.start, series, net(cell.current))
         if item.start < progress.compacted:
             # what lies there is in the sums of days alone: no merge will count what waits for one
-            _count_waiting(plan, item)
+            for series, cell in item.cells.items():
+                plan.count(series, highest(subtract(cell.current, cell.high_water), ZERO))
         elif item.start >= progress.position and not (item.cells or item.skipped):
             # nothing of what is found there was counted: it is new when it is due
             plan.compact(item.start)
@@ -153,7 +154,8 @@ def _admissions(state: State, shadow: Shadow, settings: LedgerSettings) -> dict[
             changed[series] = replace(admission, since=since)
     # later than all others, so that a restart admits in the same order
     order = max((admission.order for admission in state.admitted.values()), default=-1) + 1
-    new = [series for series in _in_order(shadow.admitted) if series not in state.admitted]
+    in_order = sorted(shadow.admitted, key=lambda series: shadow.admitted[series].order)
+    new = [series for series in in_order if series not in state.admitted]
     room = settings.max_series - len(state.admitted.keys() - {OTHER})
     added = [series for series in new if series != OTHER][: max(0, room)]
     if OTHER not in state.admitted and (OTHER in new or len(added) < len(new)):
@@ -162,10 +164,6 @@ def _admissions(state: State, shadow: Shadow, settings: LedgerSettings) -> dict[
         since = shadow.admitted[series].since if series in shadow.admitted else 0
         changed[series] = Admission(position, None, since=since)
     return changed
-
-
-def _in_order(admitted: Mapping[Series, Admission]) -> list[Series]:
-    return sorted(admitted, key=lambda series: admitted[series].order)
 
 
 def _is_ahead(state: State, going: Reclassification, start: int) -> bool:
@@ -286,12 +284,6 @@ def _put_off(plan: Plan, item: Slice, old: Slice | None) -> Slice:
         plan.take_back(series, -taken_back(cell))
     skipped = {skip: Tally(0, tally.high_water) for skip, tally in item.skipped.items() if tally.high_water}
     return replace(item, cells=cells, skipped=skipped, waiting={}, users={}, stage=PUT_OFF)
-
-
-def _count_waiting(plan: Plan, item: Slice) -> None:
-    """Count what still waits for a merge in a slice that is not kept."""
-    for series, cell in item.cells.items():
-        plan.count(series, highest(subtract(cell.current, cell.high_water), ZERO))
 
 
 def _put(plan: Plan, item: Slice, parts: Iterable[int]) -> None:
