@@ -4,15 +4,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from exporter.figures import Figure
-from exporter.ledger.admission import SeriesLimiter
-from exporter.ledger.aggregate import ZERO, Aggregate, with_figure
+from exporter.ledger.aggregate import ZERO
 from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR, day_of, day_start, floor_to, month_start_day
 from exporter.ledger.model import (
     EXPOSED,
     NO_CELL,
     OTHER,
     PUT_OFF,
-    UNKNOWN,
     Admission,
     Bucket,
     Cell,
@@ -27,7 +25,7 @@ from exporter.ledger.model import (
     State,
     TimeRange,
 )
-from exporter.ledger.plan import Plan, kept_in_memory
+from exporter.ledger.plan import Plan, kept_in_memory, known_models
 from exporter.ledger.schedule import oldest_open, stage_at
 from exporter.ledger.slices import bucket_within, join_slices, know_cell, raise_cell
 from exporter.unchanged import kept_while_the_same
@@ -135,7 +133,7 @@ def advance(state: State, read: SpanRead, settings: LedgerSettings, quarter_user
         known_models=known_models(state, read),
     )
     news = _news(state, read, plan.known_models)
-    admit(plan.limiter, read.routes, news)
+    plan.admit(read.routes, news)
     refreshed, late_rows = _replace_slices(plan, read, frontier, quarter_users)
     plan.changes.progress = replace(
         plan.finish(read, news.values()),
@@ -266,7 +264,7 @@ def _read_slice(plan: Plan, old: Slice, read: SpanRead, frontier: _Frontier, *, 
     held, stage = old.start in frontier.held, _stage(old, read, plan.settings)
     if _is_as_it_was(old, minute, read.routes, plan.known_models):
         return replace(old, held=held, stage=stage, sequence=read.sequence), 0
-    current = plan.overflow_labels(old.start, with_fallbacks(minute, read.routes, plan.known_models))
+    current = plan.overflow_labels(old.start, minute, read.routes)
     cells: dict[Series, Cell] = {}
     rows = 0
     # a series that the read does not have has lost its rows in the log
@@ -347,33 +345,3 @@ def _not_exposed(admitted: Mapping[Series, Admission]) -> Mapping[Series, Admiss
 @kept_while_the_same
 def _hidden(admitted: Mapping[Series, Admission], _admitted: object) -> Mapping[Series, Admission]:
     return _not_exposed(admitted)
-
-
-def admit(limiter: SeriesLimiter, routes: Mapping[str, str], buckets: Mapping[int, Bucket]) -> None:
-    """Admit the series of a read: those of routes, then by first appearance, then by name."""
-    # series of routes come first, so that they show a zero before their first call
-    limiter.admit_all(Series(*route) for route in sorted(routes.items()))
-    for start in sorted(buckets):
-        cells = buckets[start].cells
-        for series in sorted(filter(limiter.is_new, cells)):
-            limiter.admit(series, start, cells[series][Figure.ROWS])
-
-
-def known_models(state: State, read: SpanRead) -> frozenset[str]:
-    """The models that the log has been seen to name."""
-    return frozenset(state.seen_models).union(*(minute.seen_models for minute in read.buckets.values()))
-
-
-def with_fallbacks(minute: Bucket, routes: Mapping[str, str], known: frozenset[str]) -> dict[Series, Aggregate]:
-    """The minute's aggregates, with the calls marked that another model than the route's primary has served.
-
-    None is claimed where the log knows no model by the primary's name: the route may spell it otherwise.
-    """
-    return {
-        series: with_figure(aggregate, Figure.FALLBACKS, aggregate[Figure.CALLS])
-        if series.model != UNKNOWN
-        and routes.get(series.operation, series.model) != series.model
-        and routes[series.operation] in known
-        else aggregate
-        for series, aggregate in minute.cells.items()
-    }

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from exporter.ledger import schedule
-from exporter.ledger.advance import NEVER, QuarterUsers, admit, advance, known_models, with_fallbacks
+from exporter.ledger.advance import NEVER, QuarterUsers, advance
 from exporter.ledger.aggregate import net
 from exporter.ledger.calendar import QUARTER_HOUR, day_of, day_start, floor_to
 from exporter.ledger.model import (
@@ -18,7 +18,7 @@ from exporter.ledger.model import (
     State,
     TimeRange,
 )
-from exporter.ledger.plan import Plan
+from exporter.ledger.plan import Plan, known_models
 from exporter.ledger.slices import raise_cell
 
 
@@ -68,8 +68,7 @@ def _take_sums(state: State, read: SpanRead, settings: LedgerSettings) -> Change
         return Changes()
     plan = _plan(state, read, settings)
     bucket, counted = read.buckets.get(span.lo, Bucket()), span.lo >= before.count_from
-    cells = with_fallbacks(bucket, read.routes, known_models(state, read))
-    for series, aggregate in plan.overflow_labels(span.lo, cells).items():
+    for series, aggregate in plan.overflow_labels(span.lo, bucket, read.routes).items():
         if counted:
             # as a quarter-hour that is merged: all that waits for the merge is counted
             plan.count(series, raise_cell(Cell(), aggregate, QUARTER_HOUR)[1])
@@ -85,6 +84,7 @@ def _take_sums(state: State, read: SpanRead, settings: LedgerSettings) -> Change
 def _plan(state: State, read: SpanRead, settings: LedgerSettings) -> Plan:
     """A plan that has admitted the series of the read."""
     # as in `advance`: a history that is counted appears with its total
-    plan = Plan(state, settings, read.irrevocable, None if state.progress.count_from == NEVER else EXPOSED)
-    admit(plan.limiter, read.routes, read.buckets)
+    first_exposed_at = None if state.progress.count_from == NEVER else EXPOSED
+    plan = Plan(state, settings, read.irrevocable, first_exposed_at, known_models(state, read))
+    plan.admit(read.routes, read.buckets)
     return plan

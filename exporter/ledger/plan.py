@@ -6,11 +6,12 @@ from typing import TypeVar
 
 from exporter.figures import Figure
 from exporter.ledger.admission import SeriesLimiter
-from exporter.ledger.aggregate import ZERO, Aggregate, add, net
+from exporter.ledger.aggregate import ZERO, Aggregate, add, net, with_figure
 from exporter.ledger.calendar import QUARTER_HOUR, day_of, first_user_day, month_start_day
 from exporter.ledger.day_sums import DaySums
 from exporter.ledger.model import (
     OTHER,
+    UNKNOWN,
     Bucket,
     Cell,
     Changes,
@@ -41,7 +42,7 @@ class Plan:
 
     Sums of days are dropped by `irrevocable`, the safe clock, and only once no day of their month can be shown again,
     not even by a clock that is set back by up to two days. Series that it admits are exposed since `first_exposed_at`,
-    see `Admission`.
+    see `Admission`. `known_models` are those that the log names.
     """
 
     state: State
@@ -57,10 +58,26 @@ class Plan:
         self.first_day = first_day(day_of(self.irrevocable, self.settings.zone))
         self.first_user_day = first_user_day(self.irrevocable, self.settings.zone)
 
-    def overflow_labels(self, start: int, cells: Mapping[Series, Aggregate]) -> dict[Series, Aggregate]:
-        """The aggregates of a slice that begins at `start`, under the labels they are kept by."""
+    def admit(self, routes: Mapping[str, str], buckets: Mapping[int, Bucket]) -> None:
+        """Admit the series of a read: those of routes, then by first appearance, then by name."""
+        # series of routes come first, so that they show a zero before their first call
+        self.limiter.admit_all(Series(*route) for route in sorted(routes.items()))
+        for start in sorted(buckets):
+            cells = buckets[start].cells
+            for series in sorted(filter(self.limiter.is_new, cells)):
+                self.limiter.admit(series, start, cells[series][Figure.ROWS])
+
+    def overflow_labels(self, start: int, bucket: Bucket, routes: Mapping[str, str]) -> dict[Series, Aggregate]:
+        """The aggregates of a slice that begins at `start`, under the labels they are kept by.
+
+        Calls that another model than the route's primary has served are marked as fallbacks. None is claimed where the
+        log knows no model by the primary's name: the route may spell it otherwise.
+        """
         result: dict[Series, Aggregate] = {}
-        for series, aggregate in cells.items():
+        for series, aggregate in bucket.cells.items():
+            primary = routes.get(series.operation, series.model)
+            if series.model not in (primary, UNKNOWN) and primary in self.known_models:
+                aggregate = with_figure(aggregate, Figure.FALLBACKS, aggregate[Figure.CALLS])
             label = self.limiter.label(series, start)
             known = result.get(label)
             result[label] = aggregate if known is None else add(known, aggregate)
@@ -190,6 +207,11 @@ class Plan:
             newest=max([before.newest, *(at for bucket in buckets for at in bucket.seen_operations.values())]),
             skew=before.skew if read.skew is None else read.skew,
         )
+
+
+def known_models(state: State, read: SpanRead) -> frozenset[str]:
+    """The models that the log has been seen to name."""
+    return frozenset(state.seen_models).union(*(minute.seen_models for minute in read.buckets.values()))
 
 
 def _before(first: int, sums: DaySums[K]) -> dict[tuple[int, K], None]:

@@ -22,7 +22,7 @@ def rewind(state: State, read: SpanRead, settings: LedgerSettings) -> Changes:
         plan.changes.slices[start] = Slice(
             start=start,
             width=QUARTER_HOUR,
-            cells={series: Cell(known, known) for series, known in plan.overflow_labels(start, minute.cells).items()},
+            cells={series: Cell(known, known) for series, known in plan.overflow_labels(start, minute, {}).items()},
             skipped={skip: Tally(count, count) for skip, count in minute.skipped.items()},
         )
         plan.changes.slice_users[start] = minute.users or None

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Protocol
 
-from exporter.ledger.advance import admit, known_models, with_fallbacks
 from exporter.ledger.aggregate import ZERO, Aggregate, net, sum_counts
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR, floor_to
 from exporter.ledger.day_sums import DaySums
@@ -22,7 +21,7 @@ from exporter.ledger.model import (
     State,
     Tally,
 )
-from exporter.ledger.plan import Plan
+from exporter.ledger.plan import Plan, known_models
 from exporter.ledger.slices import join_slices, with_waiting
 
 
@@ -114,13 +113,14 @@ def take_in(
         # a series that is earned holds from a moment on, and here earlier moments come after later ones
         settings = replace(settings, max_series=settings.ample)
     # the switch finds the state's own clock where no read by the old settings has moved it
-    plan = Plan(_as_state(known, progress), settings, min(read.irrevocable, progress.now))
+    irrevocable = min(read.irrevocable, progress.now)
     models = known_models(state, read) | known.seen_models.keys()
-    admit(plan.limiter, read.routes, read.buckets)
+    plan = Plan(_as_state(known, progress), settings, irrevocable, known_models=models)
+    plan.admit(read.routes, read.buckets)
     changed = Shadow(admitted=plan.limiter.added)
     for start, minute in sorted(read.buckets.items()):
         slot = slot_of(start, progress)
-        cells = plan.overflow_labels(slot, with_fallbacks(minute, read.routes, models))
+        cells = plan.overflow_labels(slot, minute, read.routes)
         # before that there are no slices, only sums of days; but the switch counts what no merge has counted
         if last or slot >= going.start:
             # a price may still come: whether a call has none is judged at the merge

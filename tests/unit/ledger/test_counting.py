@@ -83,10 +83,10 @@ class TestRowsThatCome:
         real = Plan.overflow_labels
 
         def overflow_labels(
-            plan: Plan, start: int, cells: Mapping[Series, figures.Aggregate]
+            plan: Plan, start: int, bucket: Bucket, routes: Mapping[str, str]
         ) -> dict[Series, figures.Aggregate]:
             worked.append(start)
-            return real(plan, start, cells)
+            return real(plan, start, bucket, routes)
 
         monkeypatch.setattr(Plan, "overflow_labels", overflow_labels)
 
