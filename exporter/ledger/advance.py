@@ -121,7 +121,9 @@ def advance(state: State, read: SpanRead, settings: LedgerSettings, quarter_user
     frontier = _frontier(state, before, read, settings)
     if read.width == QUARTER_HOUR and frontier.merged < read.span.hi:
         # what cannot be merged is kept by the minute, which this read does not tell: it is left to another one
-        read = _shortened(read, frontier.merged)
+        hi = max(read.span.lo, frontier.merged)
+        buckets = {start: bucket for start, bucket in read.buckets.items() if start < hi}
+        read = replace(read, span=TimeRange(read.span.lo, hi), buckets=buckets)
         frontier = _frontier(state, before, read, settings)
     # a history that is counted appears with its total; all other series show their zero first
     counts_history = before.phase != Phase.RUNNING and before.count_from != NEVER
@@ -195,13 +197,6 @@ def _compact(plan: Plan, frontier: "_Frontier", refreshed: set[int]) -> int:
         plan.compact(start)
         start += QUARTER_HOUR
     return start
-
-
-def _shortened(read: SpanRead, hi: int) -> SpanRead:
-    """The part of a read that lies before `hi`."""
-    hi = max(read.span.lo, hi)
-    minutes = {start: minute for start, minute in read.buckets.items() if start < hi}
-    return replace(read, span=TimeRange(read.span.lo, hi), buckets=minutes)
 
 
 @dataclass(frozen=True)

@@ -123,17 +123,12 @@ class Plan:
         """Carry the difference of a slice's users and groups, old and new, into the day that holds `start`."""
         day = day_of(start, self.settings.zone)
         if day >= self.first_user_day and old != new:
-            for name, units in new.items():
-                self._spend_by(day, name, units - old.get(name, 0))
-            for name, units in old.items():
-                if name not in new:
-                    self._spend_by(day, name, -units)
-
-    def _spend_by(self, day: int, name: str, units: int) -> None:
-        if is_group(name):
-            _bump(self.changes.group_days, self.state.group_days, (day, group_label(name)), units)
-        else:
-            _bump(self.changes.user_days, self.state.user_days, (day, name), units)
+            for name in {**new, **old}:
+                units = new.get(name, 0) - old.get(name, 0)
+                if is_group(name):
+                    _bump(self.changes.group_days, self.state.group_days, (day, group_label(name)), units)
+                else:
+                    _bump(self.changes.user_days, self.state.user_days, (day, name), units)
 
     def replace_slice(self, parts: Iterable[Slice], new: Slice) -> None:
         """Put one slice in the place of those it covers; the users of a quarter go to the store alone."""
