@@ -118,13 +118,13 @@ def advance(state: State, read: SpanRead, settings: LedgerSettings, quarter_user
     cover whole, or which a later read has covered already, stay as they are.
     """
     before = state.progress
-    frontier = _frontier(state, before, read, settings)
+    frontier = _frontier(state, read, settings)
     if read.width == QUARTER_HOUR and frontier.merged < read.span.hi:
         # what cannot be merged is kept by the minute, which this read does not tell: it is left to another one
         hi = max(read.span.lo, frontier.merged)
         buckets = {start: bucket for start, bucket in read.buckets.items() if start < hi}
         read = replace(read, span=TimeRange(read.span.lo, hi), buckets=buckets)
-        frontier = _frontier(state, before, read, settings)
+        frontier = _frontier(state, read, settings)
     # a history that is counted appears with its total; all other series show their zero first
     counts_history = before.phase != Phase.RUNNING and before.count_from != NEVER
     plan = Plan(
@@ -219,8 +219,8 @@ class _Frontier:
             yield minute, MINUTE
 
 
-def _frontier(state: State, before: Progress, read: SpanRead, settings: LedgerSettings) -> _Frontier:
-    span, now = read.span, read.now
+def _frontier(state: State, read: SpanRead, settings: LedgerSettings) -> _Frontier:
+    before, span, now = state.progress, read.span, read.now
     # after a gap nothing closes: what lies between has not been read past its age
     contiguous = span.lo <= before.closed
     closed = before.closed
@@ -249,7 +249,7 @@ def _frontier(state: State, before: Progress, read: SpanRead, settings: LedgerSe
         position=max(before.position, span.hi if span.lo <= before.position else 0),
         held=frozenset(held),
         # only a read up to the present, with no gap before it, makes the figures current
-        at_front=span.hi > now and span.lo <= oldest_open(state, before),
+        at_front=span.hi > now and span.lo <= oldest_open(state),
     )
 
 

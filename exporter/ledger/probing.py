@@ -111,7 +111,7 @@ def next_round(watch: Watch, state: State, now: int) -> Round:
     quarters = [
         TimeRange(start, start + QUARTER_HOUR) for start in range(state.changeable, progress.merged, QUARTER_HOUR)
     ]
-    minutes = range(progress.merged, oldest_open(state, progress), MINUTE)
+    minutes = range(progress.merged, oldest_open(state), MINUTE)
     spans = quarters + [TimeRange(start, start + MINUTE) for start in minutes]
     # newest first: most late rows are minutes late
     recent = [span for span in reversed(spans) if span.hi > now - RECENT]

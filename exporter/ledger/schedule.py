@@ -66,9 +66,9 @@ def steps_back(progress: Progress, clock: int) -> bool:
     return progress.now - clock > LARGEST_STEP
 
 
-def oldest_open(state: State, progress: Progress) -> int:
+def oldest_open(state: State) -> int:
     """Where the next read of the open window begins."""
-    return min((s.start for s in state.slices.values() if s.held), default=progress.closed)
+    return min((s.start for s in state.slices.values() if s.held), default=state.progress.closed)
 
 
 def is_current(progress: Progress, clock: int) -> bool:
@@ -86,7 +86,7 @@ def front(state: State, clock: int, settings: LedgerSettings) -> TimeRange | Non
     if not is_current(progress, clock):
         return None
     # a clock that was set back dates new rows below what is closed
-    lo = min(oldest_open(state, progress), floor_to(clock - settings.window, MINUTE))
+    lo = min(oldest_open(state), floor_to(clock - settings.window, MINUTE))
     if lo < progress.merged:
         lo = max(floor_to(lo, QUARTER_HOUR), state.changeable)
     return TimeRange(lo, max(present(progress, clock) + 1, progress.position))
@@ -107,7 +107,7 @@ def catch_up(state: State, clock: int, length: int) -> TimeRange | None:
     begun = floor_to(progress.position, QUARTER_HOUR)
     if progress.merged < old and (begun < old or progress.merged < floor_to(progress.closed, QUARTER_HOUR)):
         return TimeRange(progress.merged, min(old, max(progress.merged + length, begun + QUARTER_HOUR)))
-    return TimeRange(oldest_open(state, progress), min(begun + length, floor_to(now, MINUTE)))
+    return TimeRange(oldest_open(state), min(begun + length, floor_to(now, MINUTE)))
 
 
 def settled(now: int) -> int:
@@ -128,7 +128,7 @@ def next_merge(state: State, length: int) -> TimeRange | None:
     progress = state.progress
     if progress.phase != Phase.RUNNING:
         return None
-    until = floor_to(oldest_open(state, progress), QUARTER_HOUR)
+    until = floor_to(oldest_open(state), QUARTER_HOUR)
     hi = min(until, progress.merged + length)
     return TimeRange(progress.merged, hi) if hi > progress.merged else None
 

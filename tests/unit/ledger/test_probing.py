@@ -126,7 +126,7 @@ class TestWhatIsLookedAt:
 
 def exporter_slices(exporter: Exporter) -> set[TimeRange]:
     """The slices that no scrape reads again."""
-    until = schedule.oldest_open(exporter.state, exporter.state.progress)
+    until = schedule.oldest_open(exporter.state)
     return {TimeRange(s.start, s.start + s.width) for s in exporter.state.slices.values() if s.start < until}
 
 

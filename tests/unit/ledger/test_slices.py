@@ -60,7 +60,7 @@ class TestRowsInProgress:
         exporter.scrape()
         assert exporter.count(Figure.COST) == USD
         assert exporter.state.progress.late_rows == 0
-        assert schedule.oldest_open(exporter.state, exporter.state.progress) > START
+        assert schedule.oldest_open(exporter.state) > START
 
     def test_for_an_hour_at_most(self) -> None:
         log = Log()
