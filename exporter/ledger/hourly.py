@@ -35,7 +35,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Sources:
+class HourSources:
     """Where hours can come from now: those from `slices` on out of the ledger, those from `users` on with their users.
 
     Everything before `until` is finished; `back_to` is where the history begins.
@@ -92,7 +92,7 @@ def day_hours(day: int, zone: ZoneInfo) -> list[int]:
     return list(hours_between(day_start(day, zone), day_start(day + 1, zone), zone))
 
 
-def sources(progress: Progress, safe_now: int, zone: ZoneInfo, weeks: int) -> Sources:
+def sources(progress: Progress, safe_now: int, zone: ZoneInfo, weeks: int) -> HourSources:
     """Where hours can come from, by how far the ledger has read and a clock that is ahead of no other."""
     slices = hour_start(max(progress.compacted, progress.began), zone)
     if slices < max(progress.compacted, progress.began):
@@ -100,15 +100,15 @@ def sources(progress: Progress, safe_now: int, zone: ZoneInfo, weeks: int) -> So
     until = hour_start(min(progress.merged, progress.now), zone)
     users = max(slices, day_start(first_user_day(safe_now, zone), zone))
     back_to = day_start(day_of(safe_now, zone) - 7 * weeks, zone)
-    return Sources(min(slices, until), min(users, until), until, back_to)
+    return HourSources(min(slices, until), min(users, until), until, back_to)
 
 
-def begin(found: Sources) -> Known:
+def begin(found: HourSources) -> Known:
     """What is known of a history that begins now: nothing."""
     return Known(found.users, found.users)
 
 
-def carried_on(known: Known | None, found: Sources) -> Known:
+def carried_on(known: Known | None, found: HourSources) -> Known:
     """What is known of what was known before: nothing where all of that is too old by now."""
     if known is None or known.hi < found.back_to:
         return begin(found)
@@ -128,7 +128,7 @@ def with_oldest(known: Known, first_row: float | None, busy_since: int, zone: Zo
     return replace(known, lo=begins, oldest=begins)
 
 
-def next_span(known: Known, found: Sources, length: int, zone: ZoneInfo) -> TimeRange | None:
+def next_span(known: Known, found: HourSources, length: int, zone: ZoneInfo) -> TimeRange | None:
     """The next stretch to read from the log, an hour at least and about `length` seconds of one day; None: nothing.
 
     A gap after what is known comes first, then what is before it, the newest day first.
