@@ -14,7 +14,7 @@ from exporter.ledger.ahead import slices_ahead
 from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR, day_of, day_start, floor_to
 from exporter.ledger.model import PUT_OFF, Changes, LedgerSettings, SpanRead, State, TimeRange
 from exporter.ledger.plan import first_day
-from exporter.ledger.shadow import Reclassification, Shadow, Stored, slots, take_in
+from exporter.ledger.shadow import Reclassification, Shadow, ShadowStore, slots, take_in
 from exporter.ledger.switch import needs_users, sum_users, switch
 
 AHEAD = 48 * HOUR
@@ -155,7 +155,7 @@ def convert(
     reads: Reads,
     change: SettingsChange,
     quarter_users: QuarterUsers,
-    stored: Stored,
+    stored: ShadowStore,
 ) -> Step:
     """Count a stretch by the old settings for the last time, and add to the shadow what the new ones make of it."""
     changes = _count(state, reads.old, change.old, quarter_users)
@@ -173,7 +173,7 @@ def conclude(
     reads: Reads | None,
     change: SettingsChange,
     quarter_users: QuarterUsers,
-    stored: Stored,
+    stored: ShadowStore,
     safe_now: int,
 ) -> Step:
     """Count what is left by the old settings, and put the shadow in the place of the slices.

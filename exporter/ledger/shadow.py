@@ -71,7 +71,7 @@ class Shadow:
             getattr(self, part.name).update(getattr(changed, part.name))
 
 
-class Stored(Protocol):
+class ShadowStore(Protocol):
     """Where the shadow is kept."""
 
     def load(self, starts: Iterable[int] | None) -> Shadow:
