@@ -64,7 +64,7 @@ class Suspect:
 
 
 @dataclass(frozen=True)
-class Watch:
+class ProbeMemory:
     """What is remembered from one round to the next while the process lives.
 
     The rotation through older slices goes on at `cursor`. `whole` asks the next round for all older slices: at the
@@ -103,7 +103,7 @@ def _sums_of(cells: Mapping[Series, Cell]) -> Sums:
     )
 
 
-def next_round(watch: Watch, state: State, now: int) -> Round:
+def next_round(watch: ProbeMemory, state: State, now: int) -> Round:
     """What to probe: every slice that may change, up to the open window, which each scrape reads anyway."""
     progress = state.progress
     if progress.phase != Phase.RUNNING:
@@ -122,7 +122,9 @@ def next_round(watch: Watch, state: State, now: int) -> Round:
     return Round(recent, rotated[:most])
 
 
-def judge(watch: Watch, asked: Round, slices: Slices, found: Mapping[TimeRange, Sums], sequence: int) -> Watch:
+def judge(
+    watch: ProbeMemory, asked: Round, slices: Slices, found: Mapping[TimeRange, Sums], sequence: int
+) -> ProbeMemory:
     """What to remember of a round that asked for some slices and `found` the sums of all or some of them.
 
     `sequence` orders its snapshot among all reads.
@@ -143,7 +145,7 @@ def judge(watch: Watch, asked: Round, slices: Slices, found: Mapping[TimeRange, 
             suspects.append(Suspect(span, sums, sequence))
     looked_at = [span for span in asked.older if span in found]
     unfinished = watch.whole and len(looked_at) < len(asked.older)
-    return Watch(
+    return ProbeMemory(
         cursor=looked_at[-1].hi if looked_at else watch.cursor,
         whole=unfinished or len(suspects) >= MANY or not {s.span for s in suspects}.isdisjoint(looked_at),
         suspects=tuple(sorted([*waiting, *suspects], key=lambda suspect: suspect.span.lo)),
@@ -151,7 +153,7 @@ def judge(watch: Watch, asked: Round, slices: Slices, found: Mapping[TimeRange, 
     )
 
 
-def next_span(watch: Watch, slices: Slices, length: int) -> TimeRange | None:
+def next_span(watch: ProbeMemory, slices: Slices, length: int) -> TimeRange | None:
     """The newest run of neighbouring suspects, at most `length` seconds of them; None if none is left.
 
     Quarters and minutes are not mixed. What was read since its probe is no longer a suspect.
@@ -167,7 +169,7 @@ def next_span(watch: Watch, slices: Slices, length: int) -> TimeRange | None:
     return TimeRange(lo, newest.hi)
 
 
-def settle(watch: Watch, slices: Slices, read: TimeRange) -> Watch:
+def settle(watch: ProbeMemory, slices: Slices, read: TimeRange) -> ProbeMemory:
     """What to remember once the suspects within a span have been read again; `slices` are those after that."""
     unresolved = dict(watch.unresolved)
     left = []
