@@ -24,7 +24,7 @@ from exporter.ledger.model import (
     TimeRange,
 )
 from exporter.ledger.probing import ProbeMemory, Sums, held_sums
-from exporter.ledger.reclassify import Reads, Step, SettingsChange, Stretch
+from exporter.ledger.reclassify import Reads, ReclassificationStep, SettingsChange, Stretch
 from exporter.ledger.shadow import Reclassification, Shadow, begin_shadow
 from tests.support.model_log import Classes, Log, Row
 
@@ -47,7 +47,7 @@ class Disk:
         self.shadow = ShadowDisk()
         self.going: Reclassification | None = None
 
-    def commit_step(self, step: Step) -> None:
+    def commit_step(self, step: ReclassificationStep) -> None:
         """Write a step of taking up changed settings, all of it or nothing."""
         self.shadow.kept.update(step.shadow)
         if step.going is None:
@@ -392,7 +392,7 @@ class Exporter:
             self._adopt(settings)
             self.switched(before, going)
 
-    def _take(self, step: Step) -> None:
+    def _take(self, step: ReclassificationStep) -> None:
         self.disk.commit_step(step)
         self.state.apply(step.changes)
 
