@@ -89,6 +89,11 @@ def net(aggregate: Aggregate) -> int:
     return aggregate[Figure.COST] - aggregate[Figure.REFUNDS]
 
 
+def units_of(figure: Figure, value: Decimal | int) -> int:
+    """Ledger units of a sum of values in the column's unit; what lies beyond the decimals is dropped."""
+    return round(value * figure.scale) if figure.decimals else int(value)
+
+
 def money_units(usd: Decimal | int) -> int:
     """Money units of an amount in dollars; digits beyond the twelfth are rounded half to even."""
     return round(usd * USD)
