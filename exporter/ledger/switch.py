@@ -6,8 +6,8 @@ One exception: what waits for a merge counts at once where it is now dated past 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from exporter.figures import AT_MERGE, Figure
-from exporter.ledger.aggregate import ZERO, add, highest, lowest, net, subtract, with_figure
+from exporter.figures import AT_MERGE
+from exporter.ledger.aggregate import ZERO, Aggregate, add, highest, lowest, net, subtract, total, with_figure
 from exporter.ledger.ahead import lies_ahead, recognize, slices_ahead
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR, floor_to
 from exporter.ledger.day_sums import DaySums
@@ -94,21 +94,16 @@ def _renewed(
     # the old settings have counted all that lies ahead, where they could be read by; where others have changed the
     # times, nearly all of it was
     recognized = {} if going.by_old or going.moved else recognize(slices_ahead(state), ahead)
-    waiting = [_KnownWaiting(state, going, figure, joined.values()) for figure in AT_MERGE]
+    waiting = _KnownWaiting(state, going, joined.values())
     for start, found in joined.items():
         old = state.slices.get(start)
         # what lay ahead by unreadable settings is among what lies somewhere now
         kept = old if going.by_old or start not in ahead else None
-        item = recognized.get(start) or _with_known(found, kept, waiting)
+        item = recognized.get(start)
+        if item is None:
+            known = waiting.restore(_with_distances(found, kept))
+            item = replace(known, stage=RECHECK if known.width == QUARTER_HOUR else 0)
         yield _put_off(plan, item, old) if start in ahead else item
-
-
-def _with_known(item: Slice, old: Slice | None, waiting: "Sequence[_KnownWaiting]") -> Slice:
-    """The slice with what is known of it besides its rows, due to be read again where it is a quarter."""
-    item = _with_distances(item, old)
-    for known in waiting:
-        item = replace(item, cells=known.restore(item))
-    return replace(item, stage=RECHECK if item.width == QUARTER_HOUR else 0)
 
 
 def needs_users(state: State, shadow: Shadow) -> list[int]:
@@ -224,55 +219,56 @@ def _with_distances(item: Slice, old: Slice | None) -> Slice:
 
 
 class _KnownWaiting:
-    """How much of a figure of unmerged minutes the merge must not count, since it was known from the start.
+    """How much of the figures `AT_MERGE` of unmerged minutes the merge must not count, since it was known.
 
     Where unreadable settings gave other times, that is all of `found` but as much as has waited: the newest of it.
     Nobody knows how much that is of rows which lay ahead. Where none do any more, it is taken to be what is unmerged.
     """
 
-    def __init__(self, state: State, going: Reclassification, figure: Figure, found: Collection[Slice]) -> None:
-        self._figure = figure
+    def __init__(self, state: State, going: Reclassification, found: Collection[Slice]) -> None:
         self._of = {
-            start: {series: count for series, cell in item.cells.items() if (count := cell.high_water[figure])}
+            start: {series: with_waiting(ZERO, cell.high_water) for series, cell in item.cells.items()}
             for start, item in state.slices.items()
             if item.width == MINUTE
         }
         self._moved = going.moved
-        self._left = sum(sum(known.values()) for known in self._of.values()) if going.moved else 0
+        self._left = total(marks for known in self._of.values() for marks in known.values())
         if going.moved and not going.by_old:
-            self._left = max(0, self._waiting(found) - self._waiting(state.slices.values()))
+            self._left = highest(subtract(_uncounted(found), _uncounted(state.slices.values())), ZERO)
             lay_ahead = any(item.cells for item in slices_ahead(state).values())
             if lay_ahead and not any(item.cells for item in found if item.start >= state.progress.position):
-                self._left = min(self._left, self._waiting(item for item in found if item.width == QUARTER_HOUR))
+                self._left = lowest(self._left, _uncounted(item for item in found if item.width == QUARTER_HOUR))
 
-    def _waiting(self, slices: Iterable[Slice]) -> int:
-        return sum(self._uncounted(cell) for item in slices for cell in item.cells.values())
-
-    def _uncounted(self, cell: Cell) -> int:
-        return max(0, cell.current[self._figure] - cell.high_water[self._figure])
-
-    def restore(self, item: Slice) -> Mapping[Series, Cell]:
-        """The slice's cells with as much of the figure marked as known as was known."""
+    def restore(self, item: Slice) -> Slice:
+        """The slice with as much of the figures marked as known as was known."""
         known = self._of.get(item.start, {})
-        left = self._left if self._moved else sum(known.values())
-        if not left:
-            return item.cells
+        left = self._left if self._moved else total(known.values())
         cells = dict(item.cells)
-        for series, cell in sorted(cells.items()):
-            taken = min(left, self._uncounted(cell))
-            left -= taken
-            cells[series] = self._know(cell, taken)
+        for series, cell in sorted(cells.items()) if any(left) else ():
+            taken = lowest(left, _waiting(cell))
+            left = subtract(left, taken)
+            cells[series] = Cell(cell.current, add(cell.high_water, taken))
         if self._moved:
             # one stretch of minutes has become another one: which row is which is not known
             self._left = left
-        elif left:
-            # gone by these settings, it stays known for others that find it again
-            series = min(known)
-            cells[series] = self._know(cells[series], left)
-        return cells
+            return replace(item, cells=cells)
+        for figure in AT_MERGE:
+            if left[figure]:
+                # gone by these settings, it stays known for others that find it again
+                series = min(series for series, marks in known.items() if marks[figure])
+                cell = cells[series]
+                mark = with_figure(cell.high_water, figure, cell.high_water[figure] + left[figure])
+                cells[series] = Cell(cell.current, mark)
+        return replace(item, cells=cells)
 
-    def _know(self, cell: Cell, more: int) -> Cell:
-        return Cell(cell.current, with_figure(cell.high_water, self._figure, cell.high_water[self._figure] + more))
+
+def _waiting(cell: Cell) -> Aggregate:
+    """What no merge has counted yet of the figures `AT_MERGE`."""
+    return with_waiting(ZERO, highest(subtract(cell.current, cell.high_water), ZERO))
+
+
+def _uncounted(slices: Iterable[Slice]) -> Aggregate:
+    return total(_waiting(cell) for item in slices for cell in item.cells.values())
 
 
 def _put_off(plan: Plan, item: Slice, old: Slice | None) -> Slice:
