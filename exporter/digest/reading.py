@@ -23,7 +23,7 @@ from exporter.ledger.model import UNATTRIBUTED, Bucket, Series, TimeRange
 from exporter.ledger.spenders import users_of
 from exporter.ledger.users import budget_state, count_states
 from exporter.reconcile.log import logged
-from exporter.reconcile.period import Period
+from exporter.reconcile.period import DayRange
 from exporter.reports.shown_users import names_if_read, pseudonyms
 
 USUAL_DAYS = 7
@@ -49,7 +49,7 @@ def read_spend(session: Session, log: LogTable, rules: Classification, day: int,
         what = "has not ended" if session.clock < end else "is not replayed by the standby that is read"
         raise UserError(f"{date.fromordinal(day).isoformat()} {what} — try again later, or name an earlier --day")
     first = min(month_start_day(day), day - LEAST_DAYS)
-    found = logged(session, log, rules, "day", Period(day_start(first, zone), end, zone))
+    found = logged(session, log, rules, "day", DayRange(day_start(first, zone), end, zone))
     units = {date.fromisoformat(name).toordinal(): amount for name, (amount, _) in found.items()}
     return {each: units.get(each, 0) for each in range(min(units, default=day), day + 1)}
 
@@ -141,5 +141,5 @@ def read_weeks(session: Session, log: LogTable, rules: Classification, day: int,
     now = int(session.clock) + 1
     span = TimeRange(day_start(day - HISTORY_DAYS, zone), now)
     hours = read_hours(session, Calls(log, rules, span), zone)
-    today = logged(session, log, rules, "day", Period(day_start(day_of(now, zone), zone), now, zone))
+    today = logged(session, log, rules, "day", DayRange(day_start(day_of(now, zone), zone), now, zone))
     return Weeks(now, hours, sum(units for units, _ in today.values()))

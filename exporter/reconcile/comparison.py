@@ -30,7 +30,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Difference:
     """What a source says of a key, less what the log says; `off` where that is past the tolerance."""
 
     amount: int
@@ -45,7 +45,7 @@ class Line:
 
     key: str
     logged: int
-    cells: tuple[Cell | None, ...]
+    cells: tuple[Difference | None, ...]
 
     @property
     def off(self) -> bool:
@@ -87,11 +87,11 @@ def _amounts(line: Line) -> Iterable[int]:
     return (0, *(cell.amount for cell in line.cells if cell is not None))
 
 
-def _cell(logged: int, amount: int, tolerance: Decimal) -> Cell:
+def _cell(logged: int, amount: int, tolerance: Decimal) -> Difference:
     difference = amount - logged
     share = Decimal(difference) / logged if logged else None
     off = abs(difference) > max(tolerance * abs(logged), Decimal(LEAST))
-    return Cell(amount, difference, share, off)
+    return Difference(amount, difference, share, off)
 
 
 def with_overflow(logged: Mapping[str, int], known: Iterable[str], other: str) -> dict[str, int]:
