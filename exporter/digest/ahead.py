@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
-from exporter.digest.model import Estimate, Forecast, LeftOut, Reached
+from exporter.digest.model import DigestForecast, Estimate, LeftOut, Reached
 from exporter.forecast import projection
 from exporter.forecast.outlook import History
 from exporter.forecast.projection import Projection, project
@@ -22,7 +22,7 @@ def foretell(
     month: int,
     daily_limit: int | None,
     monthly_limit: int | None,
-) -> Forecast | LeftOut:
+) -> DigestForecast | LeftOut:
     """Where the day that holds `now` and its month end, by money units by hour, and when they are past their limits.
 
     `today` and `month` are what is spent of them so far.
@@ -31,7 +31,7 @@ def foretell(
     found = project(history.outlook(units), today, now)
     if found is None:
         return TOO_LITTLE
-    return Forecast(
+    return DigestForecast(
         today=_estimate(found.day),
         month=_estimate(found.month(month)),
         days={day: _estimate(each) for day, each in found.days().items()},

@@ -14,7 +14,7 @@ from exporter.database.log_table import LogTable
 from exporter.database.reader import read_span
 from exporter.database.session import Session
 from exporter.digest.hours import Hours, read_hours
-from exporter.digest.model import LEAST_DAYS, Day, LeftOut, Mover, UsersPast
+from exporter.digest.model import LEAST_DAYS, DigestDay, LeftOut, Mover, UsersPast
 from exporter.errors import UserError
 from exporter.figures import Figure
 from exporter.ledger.aggregate import FAILURES, ZERO, Aggregate, add, net
@@ -56,7 +56,7 @@ def read_spend(session: Session, log: LogTable, rules: Classification, day: int,
 
 def read_day(
     session: Session, log: LogTable, rules: Classification, day: int, zone: ZoneInfo, spend: Mapping[int, int]
-) -> tuple[Day, Mapping[str, int]]:
+) -> tuple[DigestDay, Mapping[str, int]]:
     """The day, beside the mean of those before, and what each user has spent in it. Raises `DatabaseError`."""
     # the log may be younger
     usual_days = day - max(day - USUAL_DAYS, min(spend))
@@ -66,7 +66,7 @@ def read_day(
     usual = _mean(net(_total(before)), usual_days) if usual_days else None
     movers = find_movers(now.cells, before.cells, usual_days) if usual_days else ()
     failed = sum(total[FAILURES])
-    return Day(day, total[Figure.CALLS], failed, net(total), usual, usual_days, movers), users_of(now.users)
+    return DigestDay(day, total[Figure.CALLS], failed, net(total), usual, usual_days, movers), users_of(now.users)
 
 
 def _bucket(session: Session, log: LogTable, rules: Classification, first: int, last: int, zone: ZoneInfo) -> Bucket:
