@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from exporter.forecast.outlook import RECENT_DAYS, Outlook
 from exporter.forecast.pace import Pace
-from exporter.forecast.profile import MOST_DAYS, Day, Part, Profile
+from exporter.forecast.profile import MOST_DAYS, ClockHour, Day, Profile
 
 _Z = 1.2816
 """Within so many standard deviations lies `outlook.COVERAGE` of a normal distribution."""
@@ -149,9 +149,9 @@ def _rest(outlook: Outlook, now: float) -> float:
     )
 
 
-def _within(profile: Profile, part: Part, begin: float, end: float) -> float:
+def _within(profile: Profile, part: ClockHour, begin: float, end: float) -> float:
     return profile.of(part) * (end - begin) / part.seconds
 
 
-def _part_at(day: Day, now: float) -> Part:
+def _part_at(day: Day, now: float) -> ClockHour:
     return next(part for part in day.parts if part.end > now)
