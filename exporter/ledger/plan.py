@@ -95,11 +95,11 @@ class Plan:
 
     def count_skips(self, skip: SkippedValue, rise: int) -> None:
         """Let the counter of unusable values rise."""
-        _bump(self.changes.skipped, self.state.skipped, skip, rise)
+        bump(self.changes.skipped, self.state.skipped, skip, rise)
 
     def take_back(self, series: Series, units: int) -> None:
         """Add money that the counter has and the rows have not."""
-        _bump(self.changes.corrections, self.state.corrections, series, units)
+        bump(self.changes.corrections, self.state.corrections, series, units)
 
     def replace_cell(self, start: int, series: Series, old: Cell, new: Cell) -> None:
         """Carry the difference of two cells into the corrections and into the day's spend."""
@@ -113,7 +113,7 @@ class Plan:
     def spend_day(self, day: int, series: Series, units: int) -> None:
         """Add money to a day, if it is one that is kept."""
         if day >= self.first_day:
-            _bump(self.changes.days, self.state.days, (day, series), units)
+            bump(self.changes.days, self.state.days, (day, series), units)
 
     def keep_users(self, start: int, users: Mapping[str, int]) -> Mapping[str, int]:
         """The users of a slice: none where no gauge shows them any more."""
@@ -126,9 +126,9 @@ class Plan:
             for name in {**new, **old}:
                 units = new.get(name, 0) - old.get(name, 0)
                 if is_group(name):
-                    _bump(self.changes.group_days, self.state.group_days, (day, group_label(name)), units)
+                    bump(self.changes.group_days, self.state.group_days, (day, group_label(name)), units)
                 else:
-                    _bump(self.changes.user_days, self.state.user_days, (day, name), units)
+                    bump(self.changes.user_days, self.state.user_days, (day, name), units)
 
     def replace_slice(self, parts: Iterable[Slice], new: Slice) -> None:
         """Put one slice in the place of those it covers; the users of a quarter go to the store alone."""
@@ -219,7 +219,8 @@ def kept_in_memory(item: Slice) -> Slice:
     return replace(item, users={}, cells=pack(item.cells)) if item.width == QUARTER_HOUR else item
 
 
-def _bump(changed: dict[K, int] | dict[K, int | None], known: Mapping[K, int], key: K, by: int) -> None:
+def bump(changed: dict[K, int] | dict[K, int | None], known: Mapping[K, int], key: K, by: int) -> None:
+    """Add to what is known or has changed already."""
     if by:
         before = changed.get(key)
         changed[key] = (known.get(key, 0) if before is None else before) + by

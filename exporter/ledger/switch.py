@@ -71,8 +71,11 @@ def switch(
         elif item.start >= progress.position and not (item.cells or item.skipped):
             # nothing of what is found there was counted: it is new when it is due
             plan.compact(item.start)
+        elif item.width == MINUTE or any(part.start != item.start for part in parts.get(item.start, [])):
+            plan.replace_slice(parts.get(item.start, []), item)
         else:
-            _put(plan, item, [part.start for part in parts.get(item.start, [])])
+            # its users are stored for it already
+            plan.changes.slices[item.start] = kept_in_memory(item)
     plan.changes.admitted.update(admissions)
     plan.changes.candidates.update({**dict.fromkeys(state.candidates), **shadow.candidates})
     for part in SEEN:
@@ -280,12 +283,3 @@ def _put_off(plan: Plan, item: Slice, old: Slice | None) -> Slice:
         plan.take_back(series, -taken_back(cell))
     skipped = {skip: Tally(0, tally.high_water) for skip, tally in item.skipped.items() if tally.high_water}
     return replace(item, cells=cells, skipped=skipped, waiting={}, users={}, stage=PUT_OFF)
-
-
-def _put(plan: Plan, item: Slice, parts: Iterable[int]) -> None:
-    """Put a slice in the place of the old one, and its users in that of those that were stored for its parts."""
-    users = item.users
-    plan.changes.slices[item.start] = kept_in_memory(item)
-    if item.width == MINUTE or any(part != item.start for part in parts):
-        plan.changes.slice_users.update(dict.fromkeys(parts))
-        plan.changes.slice_users[item.start] = users or None
