@@ -17,7 +17,7 @@ from statistics import median
 
 from bench.labelled import BEGAN, END, FLOOR, HISTORIES, HOUR, JUDGED, QUARTER, ZONE, Incident, labelled
 from bench.report import Cell, Table, markdown, put
-from exporter.anomaly.baseline import Baselines, History
+from exporter.anomaly.baseline import Baselines, OperationHistory
 from exporter.anomaly.judging import judge
 from exporter.anomaly.measures import SPEND
 from exporter.ledger.hourly import NOTHING, total
@@ -33,11 +33,11 @@ GRACE = 2 * HOUR
 Excess = Callable[[int, Mapping[int, HourFigures]], float]
 """By how many USD an operation is above what a detector takes for usual, at a moment; 0 where that is not odd."""
 
-Detector = Callable[[History], Excess]
+Detector = Callable[[OperationHistory], Excess]
 """What takes for usual what a history of an operation holds."""
 
 
-def found(history: History) -> Excess:
+def found(history: OperationHistory) -> Excess:
     """The exporter's own detector."""
     baselines = Baselines(history, ZONE)
 
@@ -48,7 +48,7 @@ def found(history: History) -> Excess:
     return excess
 
 
-def twice_the_average(history: History) -> Excess:
+def twice_the_average(history: OperationHistory) -> Excess:
     """More than twice the average hour of the seven days before."""
 
     @cache
@@ -112,7 +112,7 @@ class Score:
 class Watched:
     """An operation of a history: its whole hours, and what is known of the newest two at the end of each quarter."""
 
-    history: History
+    history: OperationHistory
     moments: Sequence[tuple[int, int, Mapping[int, HourFigures]]]
     incidents: Sequence[Incident]
     neutral: Sequence[tuple[int, int]]
@@ -130,7 +130,7 @@ def watched(name: str, seed: str) -> Sequence[Watched]:
 
 def _seen(
     quarters: Mapping[int, HourFigures],
-) -> tuple[History, Sequence[tuple[int, int, Mapping[int, HourFigures]]]]:
+) -> tuple[OperationHistory, Sequence[tuple[int, int, Mapping[int, HourFigures]]]]:
     hours: dict[int, HourFigures] = {}
     moments = []
     for start in range(BEGAN, END, QUARTER):
@@ -140,7 +140,7 @@ def _seen(
         if start >= JUDGED:
             newest = {each: hours.get(each, NOTHING) for each in (hour, hour - HOUR)}
             moments.append((start + QUARTER, hour, newest))
-    return History(BEGAN, END, hours), moments
+    return OperationHistory(BEGAN, END, hours), moments
 
 
 def firing(excess: Excess, of: Watched) -> list[int]:

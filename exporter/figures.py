@@ -6,7 +6,6 @@ state is carried over: the figure starts at 0 and counts from then on.
 """
 
 from collections.abc import Mapping
-from decimal import Decimal
 from enum import IntEnum
 from typing import Self
 
@@ -35,10 +34,6 @@ class Figure(IntEnum):
         figure.metric, figure.column, figure.scale, figure.upper_bound = metric, column, scale, upper_bound
         figure.decimals = len(str(scale)) - 1
         return figure
-
-    def units(self, value: Decimal | int) -> int:
-        """Ledger units of a sum of values in the column's unit; what lies beyond the decimals is dropped."""
-        return round(value * self.scale) if self.decimals else int(value)
 
     ROWS = (None,)
     CALLS = (catalog.OPERATIONS,)

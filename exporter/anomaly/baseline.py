@@ -36,7 +36,7 @@ LEAST_DEVIATION = 0.3
 
 
 @dataclass(frozen=True)
-class History:
+class OperationHistory:
     """The whole hours of one operation, by their start in seconds since the epoch; those without calls may be missing.
 
     It is complete from `began` to `until`.
@@ -77,7 +77,7 @@ class Baseline:
 class Baselines:
     """The baselines of one operation by its history, in the time zone that its days are of; each is made once."""
 
-    def __init__(self, history: History, zone: ZoneInfo) -> None:
+    def __init__(self, history: OperationHistory, zone: ZoneInfo) -> None:
         """Nothing is computed yet."""
         self._history = history
         self._zone = zone

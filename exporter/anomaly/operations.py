@@ -10,7 +10,7 @@ from functools import cache
 from itertools import takewhile
 from zoneinfo import ZoneInfo
 
-from exporter.anomaly.baseline import DAYS, WEEKS, Baseline, Baselines, History, beside, like_hour
+from exporter.anomaly.baseline import DAYS, WEEKS, Baseline, Baselines, OperationHistory, beside, like_hour
 from exporter.anomaly.cause import Cause, Usual, cause
 from exporter.anomaly.judging import Verdict, judge, verdict
 from exporter.anomaly.measures import CALLS, MEASURES, SPEND, Measure
@@ -158,7 +158,7 @@ class Preparing:
     def baselines(self, began: int, until: int) -> dict[str, dict[tuple[str, int], Baseline]]:
         """The baselines by operation, of a history that is complete from `began` to `until`."""
         return {
-            name: baselines(History(began, until, hours), self._hours, self._zone)
+            name: baselines(OperationHistory(began, until, hours), self._hours, self._zone)
             for name, hours in self._by_operation.items()
         }
 
@@ -166,13 +166,13 @@ class Preparing:
         """What each series usually has in each hour."""
         found = {}
         for series, typical in self._typical.items():
-            own = Baselines(History(began, until, self._by_series.get(series, {})), self._zone)
+            own = Baselines(OperationHistory(began, until, self._by_series.get(series, {})), self._zone)
             for hour in self._hours[:NEWEST]:
                 found[series, hour] = Usual(own.usual(SPEND, hour), own.usual(CALLS, hour), typical)
         return found
 
 
-def baselines(history: History, hours: Sequence[int], zone: ZoneInfo) -> dict[tuple[str, int], Baseline]:
+def baselines(history: OperationHistory, hours: Sequence[int], zone: ZoneInfo) -> dict[tuple[str, int], Baseline]:
     """The baselines of an operation, by the name of the measure and the hour; of spend, for all hours."""
     own = Baselines(history, zone)
     wanted = ((measure, hour) for measure in MEASURES for hour in (hours if measure is SPEND else hours[:NEWEST]))

@@ -13,6 +13,7 @@ from exporter.database.measures import is_integer, is_read, measure_value, usabl
 from exporter.database.outcomes import final_and_failed
 from exporter.database.session import Session
 from exporter.figures import DURATIONS, SUMMED
+from exporter.ledger.aggregate import units_of
 from exporter.ledger.model import TimeRange
 from exporter.ledger.probing import Sums
 
@@ -97,7 +98,7 @@ def read_sums(
     probed = session.attempt(*probe_query(log, classification, spans))
     for start, rows, calls, failures, latency, first_token, *sums in probed:
         totals = zip(SUMMED.items(), sums, strict=True)
-        columns = {name: figure.units(Decimal(total or 0)) for (name, figure), total in totals}
+        columns = {name: units_of(figure, Decimal(total or 0)) for (name, figure), total in totals}
         found[start] = Sums(rows, calls, failures, int(latency or 0), columns, int(first_token or 0))
     return {span: found[span.lo] for span in spans}
 

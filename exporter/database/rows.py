@@ -15,7 +15,15 @@ from exporter.database.log_query import BY_GROUP, BY_SERIES, BY_USER, EACH
 from exporter.database.measures import invalid_values
 from exporter.database.outcomes import Outcome
 from exporter.figures import SUMMED, Figure
-from exporter.ledger.aggregate import FAILURES, HISTOGRAMS, LATENCY_COUNTS, LATENCY_SUMS, WIDTH, money_units
+from exporter.ledger.aggregate import (
+    FAILURES,
+    HISTOGRAMS,
+    LATENCY_COUNTS,
+    LATENCY_SUMS,
+    WIDTH,
+    money_units,
+    units_of,
+)
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR
 from exporter.ledger.model import Bucket, Series, SkippedValue, Waiting
 from exporter.ledger.spenders import group_key
@@ -258,7 +266,7 @@ def _add_series(found: _Bucket, row: SpanRow, called: _Called, check: CostCheck 
     cell[Figure.ROWS] += rows
     for figure, value in zip(SUMMED.values(), _sums(row), strict=True):
         if value is not None:
-            cell[figure] += figure.units(value)
+            cell[figure] += units_of(figure, value)
     for measure, reason in invalid_values(row.invalid) if row.invalid else ():
         if row.cost is not None and row.cost < 0 and measure == "cost":
             refund = money_units(row.cost)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
-from exporter.digest.model import Forecast, LeftOut, Reached
+from exporter.digest.model import DigestForecast, LeftOut, Reached
 from exporter.forecast.outlook import History
 from exporter.forecast.projection import Projection, project
 from exporter.ledger.hourly import hour_start
@@ -21,7 +21,7 @@ def foretell(
     month: int,
     daily_limit: int | None,
     monthly_limit: int | None,
-) -> Forecast | LeftOut:
+) -> DigestForecast | LeftOut:
     """Where the day that holds `now` and its month end, by money units by hour, and when they are past their limits.
 
     `today` and `month` are what is spent of them so far.
@@ -30,7 +30,7 @@ def foretell(
     found = project(history.outlook(units), today, now)
     if found is None:
         return TOO_LITTLE
-    return Forecast(
+    return DigestForecast(
         today=found.day,
         month=found.month(month),
         days=found.days(),

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from exporter.digest.model import Advice, Anomaly, Digest, FiredAlert, Forecast, LeftOut, Mover, Reached
+from exporter.digest.model import Advice, Anomaly, Digest, DigestForecast, FiredAlert, LeftOut, Mover, Reached
 from exporter.digest.words import amount, change_of, day_name, exact
 from exporter.forecast import projection
 from exporter.humanize import printable, share, span_text
@@ -98,7 +98,7 @@ def _summary(digest: Digest) -> Iterator[str]:
     month, limit = f"{digest.date:%B}", digest.monthly_limit
     of = f" of {amount(limit)} ({share(digest.month_cost / limit)})" if limit else ""
     yield f"**{month}{'' if digest.month_is_over else ' so far'}: {exact(digest.month_cost)}**{of}"
-    if isinstance(digest.forecast, Forecast):
+    if isinstance(digest.forecast, DigestForecast):
         yield from _expected(digest, digest.forecast)
 
 
@@ -118,9 +118,9 @@ def _against_usual(digest: Digest) -> str:
     return f"; {share(abs(change))} {'more' if change > 0 else 'less'} than {before} ({exact(day.usual)})"
 
 
-def _expected(digest: Digest, forecast: Forecast) -> Iterator[str]:
+def _expected(digest: Digest, forecast: DigestForecast) -> Iterator[str]:
     today = datetime.fromordinal(digest.day.ordinal + 1)
-    yield f"**Forecast:** today {_about(forecast.today)}, {today:%B} {_about(forecast.month)}"
+    yield f"**DigestForecast:** today {_about(forecast.today)}, {today:%B} {_about(forecast.month)}"
     zone = ZoneInfo(digest.zone)
     for name, limit, reached in (
         ("Today's", digest.daily_limit, forecast.daily_limit_at),
@@ -148,7 +148,7 @@ def _color(digest: Digest) -> int:
     if max(shares, default=0.0) > 1:
         return _BAD
     forecast, alerts = digest.forecast, digest.alerts
-    leads_past = isinstance(forecast, Forecast) and any(
+    leads_past = isinstance(forecast, DigestForecast) and any(
         isinstance(at, int) or at is Reached.PAST for at in (forecast.daily_limit_at, forecast.monthly_limit_at)
     )
     fires = not isinstance(alerts, LeftOut) and any(alert.still for alert in alerts)

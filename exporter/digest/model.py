@@ -28,7 +28,7 @@ class Reached(Enum):
 
 
 @dataclass(frozen=True)
-class Forecast:
+class DigestForecast:
     """Where today and the month end, each day that is left, and when each limit will be reached.
 
     `days` are calendar days by ordinal, today among them. A moment is in seconds since the epoch.
@@ -94,7 +94,7 @@ class UsersPast:
 
 
 @dataclass(frozen=True)
-class Day:
+class DigestDay:
     """The day that a digest is about: calls, failed calls, cost, and its movers, the largest change first.
 
     `usual` is the mean cost of the `usual_days` before it; None where the log had not begun by then.
@@ -118,12 +118,12 @@ class Digest:
     """
 
     zone: str
-    day: Day
+    day: DigestDay
     spend: Mapping[int, int]
     daily_limit: int | None = None
     monthly_limit: int | None = None
     users: UsersPast | LeftOut = LeftOut("users")
-    forecast: Forecast | LeftOut = LeftOut("forecast")
+    forecast: DigestForecast | LeftOut = LeftOut("forecast")
     anomalies: tuple[Anomaly, ...] | LeftOut = LeftOut("anomalies")
     recommendations: tuple[Advice, ...] | LeftOut = LeftOut("recommendations")
     alerts: tuple[FiredAlert, ...] | LeftOut = LeftOut("alerts")

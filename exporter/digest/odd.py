@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
-from exporter.anomaly.baseline import Baselines, History
+from exporter.anomaly.baseline import Baselines, OperationHistory
 from exporter.anomaly.cause import CALLS as BY_CALLS
 from exporter.anomaly.cause import COST_PER_CALL, PRICE_PER_TOKEN, TOKENS_PER_CALL, Cause, Usual, cause
 from exporter.anomaly.judging import Verdict, verdict
@@ -47,7 +47,7 @@ def find_anomalies(hours: Hours, day: int, zone: ZoneInfo) -> tuple[Anomaly, ...
     judged = False
     for operation, figures in sorted(operations.items()):
         history = {at: each for at, each in figures.items() if at < starts[0]}
-        baselines = Baselines(History(began, starts[0], history), zone)
+        baselines = Baselines(OperationHistory(began, starts[0], history), zone)
         judged = judged or baselines.of(SPEND, starts[0]) is not None
         for run in _runs(baselines, starts, figures):
             excess = sum(each.excess for each in run)
@@ -82,7 +82,7 @@ def _cause(hours: Hours, began: int, until: int, operation: str, hour: int, zone
     for model in now:
         series = Series(operation, model)
         history = {at: cells[series] for at, cells in hours.items() if at < until and series in cells}
-        own = Baselines(History(began, until, history), zone)
+        own = Baselines(OperationHistory(began, until, history), zone)
         usual[model] = Usual(own.usual(SPEND, hour), own.usual(CALLS, hour), total(history.values()))
     return cause(now, usual)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter.catalog import USD
-from exporter.digest.model import LEAST_DAYS, Day, Digest, Forecast
+from exporter.digest.model import LEAST_DAYS, Digest, DigestDay, DigestForecast
 from exporter.digest.words import amount, change_of, short
 from exporter.errors import UserError
 from exporter.humanize import printable
@@ -105,7 +105,7 @@ def shown_days(digest: Digest) -> range:
     """The days that are drawn: the month so far and what is left of it, and some days before."""
     today = digest.day.ordinal + 1
     month = month_days(today)
-    ahead = digest.forecast.days if isinstance(digest.forecast, Forecast) else {}
+    ahead = digest.forecast.days if isinstance(digest.forecast, DigestForecast) else {}
     return range(min(month.start, today - LEAST_DAYS), max([today - 1, *(day for day in ahead if day in month)]) + 1)
 
 
@@ -119,7 +119,7 @@ def _draw_days(axes: Any, digest: Digest) -> None:
     axes.bar(past, spent, color=colors, width=0.8)
     # below zero is a day of which more was refunded than spent
     lowest, highest = min(0.0, *spent), max(0.0, *spent)
-    if isinstance(digest.forecast, Forecast):
+    if isinstance(digest.forecast, DigestForecast):
         low, high = _draw_forecast(axes, digest.forecast, days)
         lowest, highest = min(lowest, low), max(highest, high)
         axes.set_title("grey: forecast", loc="right", color=_SPAN, fontsize=12, fontweight="normal")
@@ -151,7 +151,7 @@ def _draw_limit(axes: Any, limit: int | None, highest: float, days: range) -> fl
     return max(highest, above) * 1.06
 
 
-def _draw_forecast(axes: Any, forecast: Forecast, days: range) -> tuple[float, float]:
+def _draw_forecast(axes: Any, forecast: DigestForecast, days: range) -> tuple[float, float]:
     """The days to come, with the span of each; returns the lowest and the highest dollars."""
     ahead = {day: each for day, each in sorted(forecast.days.items()) if day in days}
     axes.bar(list(ahead), [_usd(each.expected) for each in ahead.values()], width=0.8, color=_EXPECTED)
@@ -180,7 +180,7 @@ def _day_label(day: int, *, first: bool) -> str:
     return f"{named.day} {named:%b}" if first or named.day == 1 else str(named.day)
 
 
-def _draw_movers(axes: Any, day: Day, drawable: Callable[[str], str]) -> None:
+def _draw_movers(axes: Any, day: DigestDay, drawable: Callable[[str], str]) -> None:
     movers = day.movers[:MOST_MOVERS]
     widest = max(abs(mover.change) for mover in movers) or 1
     axes.set_axis_off()

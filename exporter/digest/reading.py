@@ -20,7 +20,7 @@ from exporter.database.log_table import LogTable
 from exporter.database.reader import read_span
 from exporter.database.session import Session
 from exporter.digest.hours import Hours, read_hours
-from exporter.digest.model import LEAST_DAYS, Advice, Day, LeftOut, Mover, UsersPast
+from exporter.digest.model import LEAST_DAYS, Advice, DigestDay, LeftOut, Mover, UsersPast
 from exporter.errors import UserError
 from exporter.figures import Figure
 from exporter.ledger.aggregate import FAILURES, ZERO, Aggregate, add, money_units, net
@@ -29,7 +29,7 @@ from exporter.ledger.model import UNATTRIBUTED, Bucket, Series, TimeRange
 from exporter.ledger.spenders import users_of
 from exporter.ledger.users import budget_state, count_states
 from exporter.reconcile.log import logged
-from exporter.reconcile.period import Period
+from exporter.reconcile.period import DayRange
 from exporter.reports.shown_users import names_if_read, pseudonyms
 
 T = TypeVar("T")
@@ -57,14 +57,14 @@ def read_spend(session: Session, log: LogTable, rules: Classification, day: int,
         what = "has not ended" if session.clock < end else "is not replayed by the standby that is read"
         raise UserError(f"{date.fromordinal(day).isoformat()} {what} — try again later, or name an earlier --day")
     first = min(month_start_day(day), day - LEAST_DAYS)
-    found = logged(session, log, rules, "day", Period(day_start(first, zone), end, zone))
+    found = logged(session, log, rules, "day", DayRange(day_start(first, zone), end, zone))
     units = {date.fromisoformat(name).toordinal(): amount for name, (amount, _) in found.items()}
     return {each: units.get(each, 0) for each in range(min(units, default=day), day + 1)}
 
 
 def read_day(
     session: Session, log: LogTable, rules: Classification, day: int, zone: ZoneInfo, spend: Mapping[int, int]
-) -> tuple[Day, Mapping[str, int]]:
+) -> tuple[DigestDay, Mapping[str, int]]:
     """The day, beside the mean of those before, and what each user has spent in it. Raises `DatabaseError`."""
     # the log may be younger
     usual_days = day - max(day - USUAL_DAYS, min(spend))
@@ -74,7 +74,7 @@ def read_day(
     usual = _mean(net(_total(before)), usual_days) if usual_days else None
     movers = find_movers(now.cells, before.cells, usual_days) if usual_days else ()
     failed = sum(total[FAILURES])
-    return Day(day, total[Figure.CALLS], failed, net(total), usual, usual_days, movers), users_of(now.users)
+    return DigestDay(day, total[Figure.CALLS], failed, net(total), usual, usual_days, movers), users_of(now.users)
 
 
 def _bucket(session: Session, log: LogTable, rules: Classification, first: int, last: int, zone: ZoneInfo) -> Bucket:
@@ -149,7 +149,7 @@ def read_weeks(session: Session, log: LogTable, rules: Classification, day: int,
     now = int(session.clock) + 1
     span = TimeRange(day_start(day - HISTORY_DAYS, zone), now)
     hours = read_hours(session, Calls(log, rules, span), zone)
-    today = logged(session, log, rules, "day", Period(day_start(day_of(now, zone), zone), now, zone))
+    today = logged(session, log, rules, "day", DayRange(day_start(day_of(now, zone), zone), now, zone))
     return Weeks(now, hours, sum(units for units, _ in today.values()))
 
 

@@ -15,7 +15,7 @@ from exporter.database.one_session import one_session
 from exporter.digest.ahead import foretell
 from exporter.digest.fired import read_fired
 from exporter.digest.message import PICTURE, as_markdown, payload
-from exporter.digest.model import Digest, FiredAlert, Forecast, LeftOut
+from exporter.digest.model import Digest, DigestForecast, FiredAlert, LeftOut
 from exporter.digest.odd import find_anomalies
 from exporter.digest.picture import draw, require_matplotlib
 from exporter.digest.reading import Weeks, part, read_day, read_recommendations, read_spend, read_users, read_weeks
@@ -97,7 +97,7 @@ def read_digest(config: Config, environ: Mapping[str, str], wanted: Wanted, note
     )
 
 
-def _forecast(digest: Digest, weeks: Weeks, zone: ZoneInfo) -> Forecast | LeftOut:
+def _forecast(digest: Digest, weeks: Weeks, zone: ZoneInfo) -> DigestForecast | LeftOut:
     """Where the day after the digest's and its month will end, if that is today."""
     today = day_of(weeks.now, zone)
     if today != digest.day.ordinal + 1:

@@ -7,7 +7,7 @@ from statistics import median
 from zoneinfo import ZoneInfo
 
 from exporter.forecast.pace import Pace, Prior, typical_factor
-from exporter.forecast.profile import Day, Part, Profile, Profiles, day_at, whole_days
+from exporter.forecast.profile import ClockHour, Day, Profile, Profiles, day_at, whole_days
 from exporter.ledger.calendar import day_of, month_days
 from exporter.medians import MAD
 
@@ -86,7 +86,7 @@ class History:
         )
 
 
-def _pace(prior: Prior, parts: Sequence[Part], hours: Sequence[tuple[float, float]]) -> Pace:
+def _pace(prior: Prior, parts: Sequence[ClockHour], hours: Sequence[tuple[float, float]]) -> Pace:
     """The pace after the first hours of a day, each of (units, usual units)."""
     pace = Pace(prior, float(parts[0].start), typical=typical_factor(hours))
     for part, (units, usual) in zip(parts, hours, strict=False):

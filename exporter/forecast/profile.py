@@ -21,7 +21,7 @@ _FRIDAY = 4
 
 
 @dataclass(frozen=True)
-class Part:
+class ClockHour:
     """An hour of a day: the hour on the clock (0 to 23), its start in seconds since the epoch, and its seconds."""
 
     clock: int
@@ -39,7 +39,7 @@ class Day:
     """A day in some zone (`datetime.date.toordinal`), and its 23 to 25 hours."""
 
     number: int
-    parts: Sequence[Part]
+    parts: Sequence[ClockHour]
 
     @property
     def weekday(self) -> int:
@@ -62,7 +62,7 @@ class Day:
 def day_at(number: int, zone: ZoneInfo) -> Day:
     """A day in a zone, by `datetime.date.toordinal`."""
     starts = day_hours(number, zone)
-    return Day(number, tuple(Part(datetime.fromtimestamp(s, zone).hour, s, hour_end(s, zone) - s) for s in starts))
+    return Day(number, tuple(ClockHour(datetime.fromtimestamp(s, zone).hour, s, hour_end(s, zone) - s) for s in starts))
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Profile:
 
     rates: Sequence[float]
 
-    def of(self, part: Part) -> float:
+    def of(self, part: ClockHour) -> float:
         """Units that an hour of a day should have."""
         return self.rates[part.clock] * part.seconds / HOUR
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from exporter.forecast.outlook import RECENT_DAYS, Outlook
 from exporter.forecast.pace import Pace
-from exporter.forecast.profile import MOST_DAYS, Part, Profile
+from exporter.forecast.profile import MOST_DAYS, ClockHour, Profile
 
 _Z = 1.2816
 """Within so many standard deviations lies `outlook.COVERAGE` of a normal distribution."""
@@ -147,5 +147,5 @@ def _usual(outlook: Outlook, begin: float, end: float) -> float:
     )
 
 
-def _within(profile: Profile, part: Part, begin: float, end: float) -> float:
+def _within(profile: Profile, part: ClockHour, begin: float, end: float) -> float:
     return profile.of(part) * (end - begin) / part.seconds

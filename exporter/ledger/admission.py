@@ -29,18 +29,15 @@ class SeriesLimiter:
     admitted, and in the rest of their last quarter-hour: read again under its own name, a row would count twice.
     """
 
-    def __init__(
-        self, state: State, settings: LedgerSettings, first_exposed_at: int | None, *, anew: bool = False
-    ) -> None:
-        """`anew`: every slice is about to be read again, so that none keeps rows under `OTHER`."""
+    def __init__(self, state: State, settings: LedgerSettings, first_exposed_at: int | None) -> None:
+        """Series that are added have this `Admission.first_exposed_at`."""
         self._admitted: Mapping[Series, Admission] = state.admitted
-        self._candidates: Mapping[Series, Candidate] = {} if anew else state.candidates
-        self._dropped = state.candidates if anew else {}
+        self._candidates: Mapping[Series, Candidate] = state.candidates
         self._limit = settings.max_series
         self._ample = settings.max_series if settings.ample is None else min(settings.ample, settings.max_series)
         self._first_exposed_at = first_exposed_at
-        self._slices: Mapping[int, Slice] = {} if anew else state.slices
-        self._position = 0 if anew else state.progress.position
+        self._slices: Mapping[int, Slice] = state.slices
+        self._position = state.progress.position
         self._taken = count_admitted(state)
         self.added: dict[Series, Admission] = {}
         self._noted: dict[Series, Candidate] = {}
@@ -118,7 +115,7 @@ class SeriesLimiter:
         if len(waiting) > self._limit:
             steadiest = heapq.nsmallest(self._limit, waiting.items(), key=_steadiest_first)
             waiting = dict(steadiest)
-        known = {**self._dropped, **self._candidates}
+        known = self._candidates
         changed: dict[Series, Candidate | None] = {s: c for s, c in waiting.items() if known.get(s) != c}
         changed.update({series: None for series in known if series not in waiting})
         return changed

@@ -4,15 +4,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from exporter.figures import Figure
-from exporter.ledger.admission import SeriesLimiter
-from exporter.ledger.aggregate import ZERO, Aggregate, with_figure
+from exporter.ledger.aggregate import ZERO
 from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR, day_of, day_start, floor_to, month_start_day
 from exporter.ledger.model import (
     EXPOSED,
     NO_CELL,
     OTHER,
     PUT_OFF,
-    UNKNOWN,
     Admission,
     Bucket,
     Cell,
@@ -27,7 +25,7 @@ from exporter.ledger.model import (
     State,
     TimeRange,
 )
-from exporter.ledger.plan import Plan, kept_in_memory
+from exporter.ledger.plan import Plan, kept_in_memory, known_models
 from exporter.ledger.schedule import oldest_open, stage_at
 from exporter.ledger.slices import bucket_within, join_slices, know_cell, raise_cell
 from exporter.unchanged import kept_while_the_same
@@ -61,6 +59,11 @@ def begin(
     if backfill_since is not None:
         count_from = floor_to(backfill_since, QUARTER_HOUR)
         start = min(start, count_from)
+    return first_reading(clock, start, count_from)
+
+
+def first_reading(clock: int, start: int, count_from: int = NEVER) -> Progress:
+    """The progress of a ledger that begins to read at `start`, a quarter-hour."""
     return Progress(
         phase=Phase.STARTING,
         now=clock,
@@ -115,47 +118,36 @@ def advance(state: State, read: SpanRead, settings: LedgerSettings, quarter_user
     cover whole, or which a later read has covered already, stay as they are.
     """
     before = state.progress
-    frontier = _frontier(state, before, read, settings)
+    frontier = _frontier(state, read, settings)
     if read.width == QUARTER_HOUR and frontier.merged < read.span.hi:
         # what cannot be merged is kept by the minute, which this read does not tell: it is left to another one
-        read = _shortened(read, frontier.merged)
-        frontier = _frontier(state, before, read, settings)
+        hi = max(read.span.lo, frontier.merged)
+        buckets = {start: bucket for start, bucket in read.buckets.items() if start < hi}
+        read = replace(read, span=TimeRange(read.span.lo, hi), buckets=buckets)
+        frontier = _frontier(state, read, settings)
     # a history that is counted appears with its total; all other series show their zero first
     counts_history = before.phase != Phase.RUNNING and before.count_from != NEVER
-    limiter = SeriesLimiter(state, settings, EXPOSED if counts_history else None)
-    known = known_models(state, read)
     plan = Plan(
-        state=state,
-        settings=settings,
-        limiter=limiter,
-        now=read.now,
-        irrevocable=read.irrevocable,
-        known_models=known,
+        state,
+        settings,
+        read.irrevocable,
+        first_exposed_at=EXPOSED if counts_history else None,
+        known_models=known_models(state, read),
     )
-    news = _news(state, read, known)
-    admit(limiter, read.routes, news)
+    news = _news(state, read, plan.known_models)
+    plan.admit(read.routes, news)
     refreshed, late_rows = _replace_slices(plan, read, frontier, quarter_users)
-    compacted = _compact(plan, frontier, refreshed)
-    newest = plan.see(news.values(), read.routes)
-    plan.forget_days()
-    plan.changes.admitted.update(limiter.added)
-    plan.changes.candidates.update(limiter.candidates())
-    if before.phase == Phase.RUNNING and frontier.at_front:
-        _show_series(plan)
     plan.changes.progress = replace(
-        before,
+        plan.finish(read, news.values()),
         phase=Phase.RUNNING if frontier.at_front else before.phase,
-        now=max(before.now, read.now),
-        compacted=compacted,
+        compacted=_compact(plan, frontier, refreshed),
         merged=frontier.merged,
         closed=frontier.closed,
         position=frontier.position,
         late_rows=before.late_rows + late_rows,
-        rows_overflowed=before.rows_overflowed + plan.rows_overflowed,
-        rows_read=before.rows_read + read.rows,
-        newest=max(before.newest, newest),
-        skew=before.skew if read.skew is None else read.skew,
     )
+    if before.phase == Phase.RUNNING and frontier.at_front:
+        _show_series(plan, read.now)
     return plan.changes
 
 
@@ -207,13 +199,6 @@ def _compact(plan: Plan, frontier: "_Frontier", refreshed: set[int]) -> int:
     return start
 
 
-def _shortened(read: SpanRead, hi: int) -> SpanRead:
-    """The part of a read that lies before `hi`."""
-    hi = max(read.span.lo, hi)
-    minutes = {start: minute for start, minute in read.buckets.items() if start < hi}
-    return replace(read, span=TimeRange(read.span.lo, hi), buckets=minutes)
-
-
 @dataclass(frozen=True)
 class _Frontier:
     """How far slices are closed and merged after a read, and which minutes stay open for rows in progress."""
@@ -234,8 +219,8 @@ class _Frontier:
             yield minute, MINUTE
 
 
-def _frontier(state: State, before: Progress, read: SpanRead, settings: LedgerSettings) -> _Frontier:
-    span, now = read.span, read.now
+def _frontier(state: State, read: SpanRead, settings: LedgerSettings) -> _Frontier:
+    before, span, now = state.progress, read.span, read.now
     # after a gap nothing closes: what lies between has not been read past its age
     contiguous = span.lo <= before.closed
     closed = before.closed
@@ -264,7 +249,7 @@ def _frontier(state: State, before: Progress, read: SpanRead, settings: LedgerSe
         position=max(before.position, span.hi if span.lo <= before.position else 0),
         held=frozenset(held),
         # only a read up to the present, with no gap before it, makes the figures current
-        at_front=span.hi > now and span.lo <= oldest_open(state, before),
+        at_front=span.hi > now and span.lo <= oldest_open(state),
     )
 
 
@@ -274,7 +259,7 @@ def _read_slice(plan: Plan, old: Slice, read: SpanRead, frontier: _Frontier, *, 
     held, stage = old.start in frontier.held, _stage(old, read, plan.settings)
     if _is_as_it_was(old, minute, read.routes, plan.known_models):
         return replace(old, held=held, stage=stage, sequence=read.sequence), 0
-    current = plan.overflow_labels(old.start, with_fallbacks(minute, read.routes, plan.known_models))
+    current = plan.overflow_labels(old.start, minute, read.routes)
     cells: dict[Series, Cell] = {}
     rows = 0
     # a series that the read does not have has lost its rows in the log
@@ -336,13 +321,13 @@ def _stage(old: Slice, read: SpanRead, settings: LedgerSettings) -> int:
     return PUT_OFF if old.stage == PUT_OFF and old.start + MINUTE > read.span.hi else 0
 
 
-def _show_series(plan: Plan) -> None:
+def _show_series(plan: Plan, now: int) -> None:
     """Begin the time of series whose zero is shown now for the first time, and end it where it has lasted."""
     hidden = _hidden(plan.state.admitted, plan.state.stamp("admitted"))
     for series, admission in _not_exposed({**hidden, **plan.changes.admitted}).items():
-        first_exposed_at = plan.now if admission.first_exposed_at is None else admission.first_exposed_at
+        first_exposed_at = now if admission.first_exposed_at is None else admission.first_exposed_at
         # time in which no process ran shows nobody a zero, so it is added up by process
-        lasted = plan.now - first_exposed_at + admission.exposed_seconds >= plan.settings.zero_hold
+        lasted = now - first_exposed_at + admission.exposed_seconds >= plan.settings.zero_hold
         if (changed := replace(admission, first_exposed_at=EXPOSED if lasted else first_exposed_at)) != admission:
             plan.changes.admitted[series] = changed
 
@@ -355,33 +340,3 @@ def _not_exposed(admitted: Mapping[Series, Admission]) -> Mapping[Series, Admiss
 @kept_while_the_same
 def _hidden(admitted: Mapping[Series, Admission], _admitted: object) -> Mapping[Series, Admission]:
     return _not_exposed(admitted)
-
-
-def admit(limiter: SeriesLimiter, routes: Mapping[str, str], buckets: Mapping[int, Bucket]) -> None:
-    """Admit the series of a read: those of routes, then by first appearance, then by name."""
-    # series of routes come first, so that they show a zero before their first call
-    limiter.admit_all(Series(*route) for route in sorted(routes.items()))
-    for start in sorted(buckets):
-        cells = buckets[start].cells
-        for series in sorted(filter(limiter.is_new, cells)):
-            limiter.admit(series, start, cells[series][Figure.ROWS])
-
-
-def known_models(state: State, read: SpanRead) -> frozenset[str]:
-    """The models that the log has been seen to name."""
-    return frozenset(state.seen_models).union(*(minute.seen_models for minute in read.buckets.values()))
-
-
-def with_fallbacks(minute: Bucket, routes: Mapping[str, str], known: frozenset[str]) -> dict[Series, Aggregate]:
-    """The minute's aggregates, with the calls marked that another model than the route's primary has served.
-
-    None is claimed where the log knows no model by the primary's name: the route may spell it otherwise.
-    """
-    return {
-        series: with_figure(aggregate, Figure.FALLBACKS, aggregate[Figure.CALLS])
-        if series.model != UNKNOWN
-        and routes.get(series.operation, series.model) != series.model
-        and routes[series.operation] in known
-        else aggregate
-        for series, aggregate in minute.cells.items()
-    }

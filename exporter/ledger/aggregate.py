@@ -6,10 +6,12 @@ Money is held in units of 1e-12 USD and durations in microseconds, so that sums 
 import operator
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from exporter.catalog import ERROR_CLASSES, USD
 from exporter.figures import DURATIONS, Figure
+
+K = TypeVar("K")
 
 Aggregate = tuple[int, ...]
 """`WIDTH` integers, addressed by `Figure` and the slices below."""
@@ -64,9 +66,15 @@ def lowest(left: Aggregate, right: Aggregate) -> Aggregate:
 
 def total(aggregates: Iterable[Aggregate]) -> Aggregate:
     """Sum of any number of aggregates."""
-    result = ZERO
-    for aggregate in aggregates:
-        result = add(result, aggregate)
+    return tuple(map(sum, zip(ZERO, *aggregates, strict=True)))
+
+
+def sum_counts(*parts: Mapping[K, int]) -> dict[K, int]:
+    """Sum mappings of counts key by key."""
+    result: dict[K, int] = {}
+    for part in parts:
+        for key, count in part.items():
+            result[key] = result.get(key, 0) + count
     return result
 
 
@@ -79,6 +87,11 @@ def with_figure(aggregate: Aggregate, field: Figure, value: int) -> Aggregate:
 def net(aggregate: Aggregate) -> int:
     """Money units that were spent: the cost, less what was refunded."""
     return aggregate[Figure.COST] - aggregate[Figure.REFUNDS]
+
+
+def units_of(figure: Figure, value: Decimal | int) -> int:
+    """Ledger units of a sum of values in the column's unit; what lies beyond the decimals is dropped."""
+    return round(value * figure.scale) if figure.decimals else int(value)
 
 
 def money_units(usd: Decimal | int) -> int:

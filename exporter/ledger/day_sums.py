@@ -3,6 +3,7 @@
 from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Generic, TypeVar
 
+from exporter.ledger.aggregate import sum_counts
 from exporter.ledger.packed_sums import PackedSums
 from exporter.unchanged import kept_while_the_same
 
@@ -26,8 +27,8 @@ class DaySums(MutableMapping[tuple[int, K], int], Generic[K]):
         self._days: dict[int, dict[K, int] | PackedSums[K]] = {}
         self._handed_out: set[int] = set()
         # two, since the newest day changes all the time, and the days before it hardly ever do
-        self._add_past: Callable[..., Mapping[K, int]] = kept_while_the_same(_added)
-        self._add_newest: Callable[..., Mapping[K, int]] = kept_while_the_same(_added)
+        self._add_past: Callable[..., Mapping[K, int]] = kept_while_the_same(sum_counts)
+        self._add_newest: Callable[..., Mapping[K, int]] = kept_while_the_same(sum_counts)
         self.update(sums or {})
 
     @property
@@ -98,11 +99,3 @@ class DaySums(MutableMapping[tuple[int, K], int], Generic[K]):
             if day in self._days:
                 self._days[day] = self._days[day].copy()
         return self._days.setdefault(day, {})
-
-
-def _added(*parts: Mapping[K, int]) -> dict[K, int]:
-    result: dict[K, int] = {}
-    for part in parts:
-        for name, units in part.items():
-            result[name] = result.get(name, 0) + units
-    return result

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from exporter.ledger.aggregate import add
 from exporter.ledger.model import NO_CELL, OTHER, PUT_OFF, Admission, Cell, Changes, Series, Slice, State
+from exporter.ledger.plan import bump
 from exporter.ledger.slices import taken_back
 
 
@@ -18,8 +19,14 @@ def forget(state: State, series: Collection[Series]) -> Changes:
     """
     # `other` holds rows of every pair that was never admitted
     gone = {s for s in series if s in state.admitted} - {OTHER}
-    labels = _unused_labels(state, gone)
-    changes = Changes(ended={**dict.fromkeys(("admitted", "totals", "corrections"), frozenset(gone)), **labels})
+    left = state.admitted.keys() - gone
+    ended = {
+        **dict.fromkeys(("admitted", "totals", "corrections"), frozenset(gone)),
+        # labels that no series has any more
+        "seen_operations": frozenset(state.seen_operations.keys() - {name.operation for name in left}),
+        "succeeded_models": frozenset(state.succeeded_models.keys() - {name.model for name in left}),
+    }
+    changes = Changes(ended=ended)
     waiting = 0
     for start, item in state.slices.items():
         if not gone.isdisjoint(item.cells):
@@ -32,8 +39,7 @@ def forget(state: State, series: Collection[Series]) -> Changes:
     for (day, name), units in state.days.items():
         if name in gone:
             changes.days[day, name] = None
-            known = changes.days.get((day, OTHER))
-            changes.days[day, OTHER] = (state.days.get((day, OTHER), 0) if known is None else known) + units
+            bump(changes.days, state.days, (day, OTHER), units)
     if OTHER not in state.admitted and (changes.slices or changes.days):
         order = max(admission.order for admission in state.admitted.values()) + 1
         changes.admitted[OTHER] = Admission(order, None)
@@ -50,13 +56,3 @@ def _without(item: Slice, gone: Set[Series]) -> Slice:
         other = Cell(add(other.current, rows), add(other.high_water, counted))
     cells[OTHER] = other
     return replace(item, cells=cells)
-
-
-def _unused_labels(state: State, gone: Collection[Series]) -> dict[str, frozenset[str]]:
-    """The keys of operations and models that no series has any more."""
-    left = state.admitted.keys() - gone
-    operations, models = {name.operation for name in left}, {name.model for name in left}
-    return {
-        "seen_operations": frozenset(state.seen_operations.keys() - operations),
-        "succeeded_models": frozenset(state.succeeded_models.keys() - models),
-    }

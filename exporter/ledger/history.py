@@ -3,8 +3,7 @@
 from dataclasses import replace
 
 from exporter.ledger import schedule
-from exporter.ledger.admission import SeriesLimiter
-from exporter.ledger.advance import NEVER, QuarterUsers, admit, advance, known_models, with_fallbacks
+from exporter.ledger.advance import NEVER, QuarterUsers, advance
 from exporter.ledger.aggregate import net
 from exporter.ledger.calendar import QUARTER_HOUR, day_of, day_start, floor_to
 from exporter.ledger.model import (
@@ -19,7 +18,7 @@ from exporter.ledger.model import (
     State,
     TimeRange,
 )
-from exporter.ledger.plan import Plan
+from exporter.ledger.plan import Plan, known_models
 from exporter.ledger.slices import raise_cell
 
 
@@ -57,8 +56,7 @@ def take(state: State, read: SpanRead, settings: LedgerSettings, quarter_users: 
 
 def fits(state: State, read: SpanRead, settings: LedgerSettings) -> bool:
     """Whether every series of the read gets a place of its own: if not, quarter-hours tell which of them do."""
-    limiter = _limiter(state, settings)
-    admit(limiter, read.routes, read.buckets)
+    limiter = _plan(state, read, settings).limiter
     wanted = {series for bucket in read.buckets.values() for series in bucket.cells}
     return all(limiter.label(series, read.span.lo) == series for series in wanted)
 
@@ -68,12 +66,9 @@ def _take_sums(state: State, read: SpanRead, settings: LedgerSettings) -> Change
     span, before = read.span, state.progress
     if next_day(before, settings, read.irrevocable, span.hi - span.lo) != span:
         return Changes()
-    limiter = _limiter(state, settings)
-    plan = Plan(state=state, settings=settings, limiter=limiter, now=read.now, irrevocable=read.irrevocable)
-    admit(limiter, read.routes, read.buckets)
+    plan = _plan(state, read, settings)
     bucket, counted = read.buckets.get(span.lo, Bucket()), span.lo >= before.count_from
-    cells = with_fallbacks(bucket, read.routes, known_models(state, read))
-    for series, aggregate in plan.overflow_labels(span.lo, cells).items():
+    for series, aggregate in plan.overflow_labels(span.lo, bucket, read.routes).items():
         if counted:
             # as a quarter-hour that is merged: all that waits for the merge is counted
             plan.count(series, raise_cell(Cell(), aggregate, QUARTER_HOUR)[1])
@@ -81,25 +76,15 @@ def _take_sums(state: State, read: SpanRead, settings: LedgerSettings) -> Change
     plan.replace_users(span.lo, {}, bucket.users)
     for skip, count in bucket.skipped.items() if counted else ():
         plan.count_skips(skip, count)
-    newest = plan.see(read.buckets.values(), read.routes)
-    plan.forget_days()
-    plan.changes.admitted.update(limiter.added)
-    plan.changes.candidates.update(limiter.candidates())
-    plan.changes.progress = replace(
-        before,
-        now=max(before.now, read.now),
-        compacted=span.hi,
-        merged=span.hi,
-        closed=span.hi,
-        position=span.hi,
-        rows_overflowed=before.rows_overflowed + plan.rows_overflowed,
-        rows_read=before.rows_read + read.rows,
-        newest=max(before.newest, newest),
-        skew=before.skew if read.skew is None else read.skew,
-    )
+    progress, hi = plan.finish(read, read.buckets.values()), span.hi
+    plan.changes.progress = replace(progress, compacted=hi, merged=hi, closed=hi, position=hi)
     return plan.changes
 
 
-def _limiter(state: State, settings: LedgerSettings) -> SeriesLimiter:
+def _plan(state: State, read: SpanRead, settings: LedgerSettings) -> Plan:
+    """A plan that has admitted the series of the read."""
     # as in `advance`: a history that is counted appears with its total
-    return SeriesLimiter(state, settings, EXPOSED if state.progress.count_from != NEVER else None)
+    first_exposed_at = None if state.progress.count_from == NEVER else EXPOSED
+    plan = Plan(state, settings, read.irrevocable, first_exposed_at, known_models(state, read))
+    plan.admit(read.routes, read.buckets)
+    return plan

@@ -13,7 +13,7 @@ from typing import Self
 from zoneinfo import ZoneInfo
 
 from exporter.figures import Figure
-from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, Aggregate, net
+from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, ZERO, Aggregate, add, net
 from exporter.ledger.calendar import HOUR, QUARTER_HOUR, day_of, day_start, first_user_day, floor_to
 from exporter.ledger.model import OTHER, Bucket, Hour, HourFigures, Progress, Series, Slice, TimeRange, UserSpend
 from exporter.ledger.packed import from_bytes, to_bytes
@@ -35,7 +35,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Sources:
+class HourSources:
     """Where hours can come from now: those from `slices` on out of the ledger, those from `users` on with their users.
 
     Everything before `until` is finished; `back_to` is where the history begins.
@@ -92,7 +92,7 @@ def day_hours(day: int, zone: ZoneInfo) -> list[int]:
     return list(hours_between(day_start(day, zone), day_start(day + 1, zone), zone))
 
 
-def sources(progress: Progress, safe_now: int, zone: ZoneInfo, weeks: int) -> Sources:
+def sources(progress: Progress, safe_now: int, zone: ZoneInfo, weeks: int) -> HourSources:
     """Where hours can come from, by how far the ledger has read and a clock that is ahead of no other."""
     slices = hour_start(max(progress.compacted, progress.began), zone)
     if slices < max(progress.compacted, progress.began):
@@ -100,15 +100,15 @@ def sources(progress: Progress, safe_now: int, zone: ZoneInfo, weeks: int) -> So
     until = hour_start(min(progress.merged, progress.now), zone)
     users = max(slices, day_start(first_user_day(safe_now, zone), zone))
     back_to = day_start(day_of(safe_now, zone) - 7 * weeks, zone)
-    return Sources(min(slices, until), min(users, until), until, back_to)
+    return HourSources(min(slices, until), min(users, until), until, back_to)
 
 
-def begin(found: Sources) -> Known:
+def begin(found: HourSources) -> Known:
     """What is known of a history that begins now: nothing."""
     return Known(found.users, found.users)
 
 
-def carried_on(known: Known | None, found: Sources) -> Known:
+def carried_on(known: Known | None, found: HourSources) -> Known:
     """What is known of what was known before: nothing where all of that is too old by now."""
     if known is None or known.hi < found.back_to:
         return begin(found)
@@ -128,7 +128,7 @@ def with_oldest(known: Known, first_row: float | None, busy_since: int, zone: Zo
     return replace(known, lo=begins, oldest=begins)
 
 
-def next_span(known: Known, found: Sources, length: int, zone: ZoneInfo) -> TimeRange | None:
+def next_span(known: Known, found: HourSources, length: int, zone: ZoneInfo) -> TimeRange | None:
     """The next stretch to read from the log, an hour at least and about `length` seconds of one day; None: nothing.
 
     A gap after what is known comes first, then what is before it, the newest day first.
@@ -146,27 +146,18 @@ def next_span(known: Known, found: Sources, length: int, zone: ZoneInfo) -> Time
 
 def hour_of_slices(start: int, end: int, slices: Mapping[int, Slice]) -> dict[Series, HourFigures]:
     """What the ledger's quarter-hours from `start` to `end` hold by series."""
-    sums: dict[Series, list[int]] = {}
-    for quarter in range(start, end, QUARTER_HOUR):
-        for series, cell in slices[quarter].cells.items() if quarter in slices else ():
-            _add(sums.setdefault(series, [0] * len(NOTHING)), figures_of(cell.current))
-    return _without_nothing(sums)
+    quarters = [slices[quarter] for quarter in range(start, end, QUARTER_HOUR) if quarter in slices]
+    return _by_series((series, cell.current) for item in quarters for series, cell in item.cells.items())
 
 
 def hour_of_bucket(bucket: Bucket, admitted: Collection[Series]) -> dict[Series, HourFigures]:
     """What a bucket that was read holds by series; pairs without a series of their own are `OTHER`."""
-    sums: dict[Series, list[int]] = {}
-    for series, aggregate in bucket.cells.items():
-        _add(sums.setdefault(series if series in admitted else OTHER, [0] * len(NOTHING)), figures_of(aggregate))
-    return _without_nothing(sums)
+    return _by_series((series if series in admitted else OTHER, found) for series, found in bucket.cells.items())
 
 
 def total(cells: Iterable[HourFigures]) -> HourFigures:
     """Sum of what several series had."""
-    sums = [0] * len(NOTHING)
-    for figures in cells:
-        _add(sums, figures)
-    return HourFigures(*sums)
+    return HourFigures(*map(sum, zip(NOTHING, *cells, strict=True)))
 
 
 def moved_to_other(hour: Hour, gone: Collection[Series]) -> Hour | None:
@@ -204,10 +195,9 @@ def figures_of(aggregate: Aggregate) -> HourFigures:
     )
 
 
-def _add(sums: list[int], figures: HourFigures) -> None:
-    for position, value in enumerate(figures):
-        sums[position] += value
-
-
-def _without_nothing(sums: Mapping[Series, list[int]]) -> dict[Series, HourFigures]:
-    return {series: HourFigures(*values) for series, values in sums.items() if any(values)}
+def _by_series(found: Iterable[tuple[Series, Aggregate]]) -> dict[Series, HourFigures]:
+    """What each series had, without those that had nothing."""
+    sums: dict[Series, Aggregate] = {}
+    for series, aggregate in found:
+        sums[series] = add(sums.get(series, ZERO), aggregate)
+    return {series: figures for series, each in sums.items() if any(figures := figures_of(each))}

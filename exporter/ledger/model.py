@@ -417,5 +417,8 @@ class Changes:
 KEYED: Sequence[str] = tuple(f.name for f in fields(State) if f.name != "progress")
 """The parts of a state that are mappings, changed key by key."""
 
+SEEN = ("seen_operations", "seen_models", "succeeded_models")
+"""The parts of a state, and of what is read, that hold the last time of each operation or model."""
+
 SPENDER_DAYS = ("user_days", "group_days")
 """The parts of a state that hold money by day and spender."""

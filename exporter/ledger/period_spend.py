@@ -5,10 +5,11 @@ for each day, and for the part of a day that lies before the start of a period. 
 the ledger or read from the log as a whole, so that no row is in it twice.
 """
 
+from calendar import monthrange
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from heapq import nlargest
 from itertools import chain, pairwise
@@ -188,10 +189,9 @@ def _moved(anchor: datetime, period: Period, steps: int) -> int:
         return int(anchor.timestamp())
     if not period.months:
         return int((anchor + timedelta(days=steps * period.days)).timestamp())
-    months = 12 * anchor.year + anchor.month - 1 + steps * period.months
-    days = month_days(datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC).toordinal())
-    date = datetime.fromordinal(days[min(anchor.day, len(days)) - 1])
-    return int(anchor.replace(year=date.year, month=date.month, day=date.day, fold=0).timestamp())
+    year, month = divmod(12 * anchor.year + anchor.month - 1 + steps * period.months, 12)
+    day = min(anchor.day, monthrange(year, month + 1)[1])
+    return int(anchor.replace(year=year, month=month + 1, day=day, fold=0).timestamp())
 
 
 def windows(budgets: Mapping[BudgetKey, PeriodBudget], now: int, zone: ZoneInfo) -> dict[BudgetKey, Window]:
@@ -302,12 +302,12 @@ def sum_before(
         days = [TimeRange(day_start(each, zone), day_start(each + 1, zone)) for each in range(first, day)]
         if before is None or not all(each in past for each in days):
             continue
+        stretches = [*((1, each) for each in days), *((-1, each) for each in before)]
         for user in users:
-            spent = [past[each].spent.of(user) for each in days]
-            less = [past[each].spent.of(user) for each in before]
-            known = [units for units in spent if units is not None], [units for units in less if units is not None]
-            if len(known[0]) == len(spent) and len(known[1]) == len(less):
-                sums[user, start] = sum(known[0]) - sum(known[1])
+            spent = [(sign, past[each].spent.of(user)) for sign, each in stretches]
+            known = [sign * units for sign, units in spent if units is not None]
+            if len(known) == len(spent):
+                sums[user, start] = sum(known)
     return SpendBefore(day, sums)
 
 

@@ -1,23 +1,26 @@
 """Changes in the making: running figures over a state that stays as it is."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from exporter.figures import Figure
 from exporter.ledger.admission import SeriesLimiter
-from exporter.ledger.aggregate import ZERO, Aggregate, add, net
+from exporter.ledger.aggregate import ZERO, Aggregate, add, net, with_figure
 from exporter.ledger.calendar import QUARTER_HOUR, day_of, first_user_day, month_start_day
 from exporter.ledger.day_sums import DaySums
 from exporter.ledger.model import (
     OTHER,
+    UNKNOWN,
     Bucket,
     Cell,
     Changes,
     LedgerSettings,
+    Progress,
     Series,
     SkippedValue,
     Slice,
+    SpanRead,
     State,
     Tally,
 )
@@ -38,27 +41,43 @@ class Plan:
     """What one plan has found so far. Every method adds to `changes`.
 
     Sums of days are dropped by `irrevocable`, the safe clock, and only once no day of their month can be shown again,
-    not even by a clock that is set back by up to two days.
+    not even by a clock that is set back by up to two days. Series that it admits are exposed since `first_exposed_at`,
+    see `Admission`. `known_models` are those that the log names.
     """
 
     state: State
     settings: LedgerSettings
-    limiter: SeriesLimiter
-    now: int
     irrevocable: int
+    first_exposed_at: int | None = None
     known_models: frozenset[str] = frozenset()
     changes: Changes = field(default_factory=Changes)
     rows_overflowed: int = 0
 
     def __post_init__(self) -> None:
-        today = day_of(self.irrevocable, self.settings.zone)
-        self.first_day = first_day(today)
+        self.limiter = SeriesLimiter(self.state, self.settings, self.first_exposed_at)
+        self.first_day = first_day(day_of(self.irrevocable, self.settings.zone))
         self.first_user_day = first_user_day(self.irrevocable, self.settings.zone)
 
-    def overflow_labels(self, start: int, cells: Mapping[Series, Aggregate]) -> dict[Series, Aggregate]:
-        """The aggregates of a slice that begins at `start`, under the labels they are kept by."""
+    def admit(self, routes: Mapping[str, str], buckets: Mapping[int, Bucket]) -> None:
+        """Admit the series of a read: those of routes, then by first appearance, then by name."""
+        # series of routes come first, so that they show a zero before their first call
+        self.limiter.admit_all(Series(*route) for route in sorted(routes.items()))
+        for start in sorted(buckets):
+            cells = buckets[start].cells
+            for series in sorted(filter(self.limiter.is_new, cells)):
+                self.limiter.admit(series, start, cells[series][Figure.ROWS])
+
+    def overflow_labels(self, start: int, bucket: Bucket, routes: Mapping[str, str]) -> dict[Series, Aggregate]:
+        """The aggregates of a slice that begins at `start`, under the labels they are kept by.
+
+        Calls that another model than the route's primary has served are marked as fallbacks. None is claimed where the
+        log knows no model by the primary's name: the route may spell it otherwise.
+        """
         result: dict[Series, Aggregate] = {}
-        for series, aggregate in cells.items():
+        for series, aggregate in bucket.cells.items():
+            primary = routes.get(series.operation, series.model)
+            if series.model not in (primary, UNKNOWN) and primary in self.known_models:
+                aggregate = with_figure(aggregate, Figure.FALLBACKS, aggregate[Figure.CALLS])
             label = self.limiter.label(series, start)
             known = result.get(label)
             result[label] = aggregate if known is None else add(known, aggregate)
@@ -76,11 +95,11 @@ class Plan:
 
     def count_skips(self, skip: SkippedValue, rise: int) -> None:
         """Let the counter of unusable values rise."""
-        _bump(self.changes.skipped, self.state.skipped, skip, rise)
+        bump(self.changes.skipped, self.state.skipped, skip, rise)
 
     def take_back(self, series: Series, units: int) -> None:
         """Add money that the counter has and the rows have not."""
-        _bump(self.changes.corrections, self.state.corrections, series, units)
+        bump(self.changes.corrections, self.state.corrections, series, units)
 
     def replace_cell(self, start: int, series: Series, old: Cell, new: Cell) -> None:
         """Carry the difference of two cells into the corrections and into the day's spend."""
@@ -94,7 +113,7 @@ class Plan:
     def spend_day(self, day: int, series: Series, units: int) -> None:
         """Add money to a day, if it is one that is kept."""
         if day >= self.first_day:
-            _bump(self.changes.days, self.state.days, (day, series), units)
+            bump(self.changes.days, self.state.days, (day, series), units)
 
     def keep_users(self, start: int, users: Mapping[str, int]) -> Mapping[str, int]:
         """The users of a slice: none where no gauge shows them any more."""
@@ -104,17 +123,12 @@ class Plan:
         """Carry the difference of a slice's users and groups, old and new, into the day that holds `start`."""
         day = day_of(start, self.settings.zone)
         if day >= self.first_user_day and old != new:
-            for name, units in new.items():
-                self._spend_by(day, name, units - old.get(name, 0))
-            for name, units in old.items():
-                if name not in new:
-                    self._spend_by(day, name, -units)
-
-    def _spend_by(self, day: int, name: str, units: int) -> None:
-        if is_group(name):
-            _bump(self.changes.group_days, self.state.group_days, (day, group_label(name)), units)
-        else:
-            _bump(self.changes.user_days, self.state.user_days, (day, name), units)
+            for name in {**new, **old}:
+                units = new.get(name, 0) - old.get(name, 0)
+                if is_group(name):
+                    bump(self.changes.group_days, self.state.group_days, (day, group_label(name)), units)
+                else:
+                    bump(self.changes.user_days, self.state.user_days, (day, name), units)
 
     def replace_slice(self, parts: Iterable[Slice], new: Slice) -> None:
         """Put one slice in the place of those it covers; the users of a quarter go to the store alone."""
@@ -145,31 +159,54 @@ class Plan:
                 result[skip] = Tally(now, now + max(0, before.high_water - before.current))
         return result
 
-    def see(self, buckets: Iterable[Bucket], routes: Mapping[str, str]) -> float:
-        """Note when operations and models were seen last; returns the newest time of all, or 0.
+    def see(self, buckets: Collection[Bucket], routes: Mapping[str, str]) -> None:
+        """Note when operations and models were seen last.
 
         A route's primary model is noted by its name even if it has no series of its own: fallbacks depend on it.
         """
-        seen, primaries = list(buckets), set(routes.values())
-        operations = latest(m.seen_operations for m in seen)
-        models = latest(m.seen_models for m in seen)
-        succeeded = latest(m.succeeded_models for m in seen)
-        _later(self.changes.seen_operations, self.state.seen_operations, operations, self.limiter.operation)
-        _later(
-            self.changes.seen_models,
-            self.state.seen_models,
-            models,
-            lambda name: name if name in primaries else self.limiter.model(name),
-        )
-        _later(self.changes.succeeded_models, self.state.succeeded_models, succeeded, self.limiter.model)
-        return max(operations.values(), default=0.0)
+        primaries = set(routes.values())
+        labels: Mapping[str, Callable[[str], str]] = {
+            "seen_operations": self.limiter.operation,
+            "seen_models": lambda name: name if name in primaries else self.limiter.model(name),
+            "succeeded_models": self.limiter.model,
+        }
+        for part, label in labels.items():
+            times = latest(getattr(bucket, part) for bucket in buckets)
+            self.note_times(part, ((label(name), at) for name, at in times.items()))
 
-    def forget_days(self) -> None:
-        """Drop the sums of days that no gauge shows any more."""
+    def note_times(self, part: str, times: Iterable[tuple[str, float]]) -> None:
+        """Note the times in one of `SEEN` that are later than those known."""
+        changed, known = getattr(self.changes, part), getattr(self.state, part)
+        for name, at in times:
+            if at > max(known.get(name, 0.0), changed.get(name, 0.0)):
+                changed[name] = at
+
+    def finish(self, read: SpanRead, buckets: Collection[Bucket]) -> Progress:
+        """Note what was seen in the buckets and which series are new, and drop sums of days that no gauge shows.
+
+        Returns the progress, but for how far the log has been read.
+        """
+        self.see(buckets, read.routes)
         # the safe clock decides: a clock that is ahead would drop sums that are still shown
         self.changes.days.update(_before(self.first_day, self.state.days))
         self.changes.user_days.update(_before(self.first_user_day, self.state.user_days))
         self.changes.group_days.update(_before(self.first_user_day, self.state.group_days))
+        self.changes.admitted.update(self.limiter.added)
+        self.changes.candidates.update(self.limiter.candidates())
+        before = self.state.progress
+        return replace(
+            before,
+            now=max(before.now, read.now),
+            rows_overflowed=before.rows_overflowed + self.rows_overflowed,
+            rows_read=before.rows_read + read.rows,
+            newest=max([before.newest, *(at for bucket in buckets for at in bucket.seen_operations.values())]),
+            skew=before.skew if read.skew is None else read.skew,
+        )
+
+
+def known_models(state: State, read: SpanRead) -> frozenset[str]:
+    """The models that the log has been seen to name."""
+    return frozenset(state.seen_models).union(*(minute.seen_models for minute in read.buckets.values()))
 
 
 def _before(first: int, sums: DaySums[K]) -> dict[tuple[int, K], None]:
@@ -182,16 +219,8 @@ def kept_in_memory(item: Slice) -> Slice:
     return replace(item, users={}, cells=pack(item.cells)) if item.width == QUARTER_HOUR else item
 
 
-def _bump(changed: dict[K, int] | dict[K, int | None], known: Mapping[K, int], key: K, by: int) -> None:
+def bump(changed: dict[K, int] | dict[K, int | None], known: Mapping[K, int], key: K, by: int) -> None:
+    """Add to what is known or has changed already."""
     if by:
         before = changed.get(key)
         changed[key] = (known.get(key, 0) if before is None else before) + by
-
-
-def _later(
-    changed: dict[str, float], known: Mapping[str, float], seen: Mapping[str, float], label: Callable[[str], str]
-) -> None:
-    for name, at in seen.items():
-        key = label(name)
-        if at > max(known.get(key, 0.0), changed.get(key, 0.0)):
-            changed[key] = at

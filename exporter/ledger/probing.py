@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from exporter.figures import SUMMED, Figure
-from exporter.ledger.aggregate import FAILURES, HISTOGRAMS, LATENCY_SUMS, Aggregate, net
+from exporter.ledger.aggregate import FAILURES, HISTOGRAMS, LATENCY_SUMS, net, total
 from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR
 from exporter.ledger.model import Cell, Phase, Series, Slice, State, TimeRange
 from exporter.ledger.packed import once
@@ -64,7 +64,7 @@ class Suspect:
 
 
 @dataclass(frozen=True)
-class Watch:
+class ProbeMemory:
     """What is remembered from one round to the next while the process lives.
 
     The rotation through older slices goes on at `cursor`. `whole` asks the next round for all older slices: at the
@@ -91,23 +91,19 @@ def held_sums(item: Slice) -> Sums:
 
 
 def _sums_of(cells: Mapping[Series, Cell]) -> Sums:
-    current = [cell.current for cell in cells.values()]
+    sums = total(cell.current for cell in cells.values())
     return Sums(
-        rows=sum(figures[Figure.ROWS] for figures in current),
-        calls=sum(figures[Figure.CALLS] for figures in current),
-        failures=sum(sum(figures[FAILURES]) for figures in current),
-        latency=sum(sum(figures[LATENCY_SUMS]) for figures in current),
-        columns={name: sum(_sum_of(figure, figures) for figures in current) for name, figure in SUMMED.items()},
-        time_to_first_token=sum(sum(figures[HISTOGRAMS["time_to_first_token"].sums]) for figures in current),
+        rows=sums[Figure.ROWS],
+        calls=sums[Figure.CALLS],
+        failures=sum(sums[FAILURES]),
+        latency=sum(sums[LATENCY_SUMS]),
+        # in the column of costs, refunds are below 0
+        columns={name: net(sums) if figure is Figure.COST else sums[figure] for name, figure in SUMMED.items()},
+        time_to_first_token=sum(sums[HISTOGRAMS["time_to_first_token"].sums]),
     )
 
 
-def _sum_of(figure: Figure, figures: Aggregate) -> int:
-    """The sum of a figure's column: in that of costs, refunds are below 0."""
-    return net(figures) if figure is Figure.COST else figures[figure]
-
-
-def next_round(watch: Watch, state: State, now: int) -> Round:
+def next_round(watch: ProbeMemory, state: State, now: int) -> Round:
     """What to probe: every slice that may change, up to the open window, which each scrape reads anyway."""
     progress = state.progress
     if progress.phase != Phase.RUNNING:
@@ -115,7 +111,7 @@ def next_round(watch: Watch, state: State, now: int) -> Round:
     quarters = [
         TimeRange(start, start + QUARTER_HOUR) for start in range(state.changeable, progress.merged, QUARTER_HOUR)
     ]
-    minutes = range(progress.merged, oldest_open(state, progress), MINUTE)
+    minutes = range(progress.merged, oldest_open(state), MINUTE)
     spans = quarters + [TimeRange(start, start + MINUTE) for start in minutes]
     # newest first: most late rows are minutes late
     recent = [span for span in reversed(spans) if span.hi > now - RECENT]
@@ -126,7 +122,9 @@ def next_round(watch: Watch, state: State, now: int) -> Round:
     return Round(recent, rotated[:most])
 
 
-def judge(watch: Watch, asked: Round, slices: Slices, found: Mapping[TimeRange, Sums], sequence: int) -> Watch:
+def judge(
+    watch: ProbeMemory, asked: Round, slices: Slices, found: Mapping[TimeRange, Sums], sequence: int
+) -> ProbeMemory:
     """What to remember of a round that asked for some slices and `found` the sums of all or some of them.
 
     `sequence` orders its snapshot among all reads.
@@ -147,7 +145,7 @@ def judge(watch: Watch, asked: Round, slices: Slices, found: Mapping[TimeRange, 
             suspects.append(Suspect(span, sums, sequence))
     looked_at = [span for span in asked.older if span in found]
     unfinished = watch.whole and len(looked_at) < len(asked.older)
-    return Watch(
+    return ProbeMemory(
         cursor=looked_at[-1].hi if looked_at else watch.cursor,
         whole=unfinished or len(suspects) >= MANY or not {s.span for s in suspects}.isdisjoint(looked_at),
         suspects=tuple(sorted([*waiting, *suspects], key=lambda suspect: suspect.span.lo)),
@@ -155,7 +153,7 @@ def judge(watch: Watch, asked: Round, slices: Slices, found: Mapping[TimeRange, 
     )
 
 
-def next_span(watch: Watch, slices: Slices, length: int) -> TimeRange | None:
+def next_span(watch: ProbeMemory, slices: Slices, length: int) -> TimeRange | None:
     """The newest run of neighbouring suspects, at most `length` seconds of them; None if none is left.
 
     Quarters and minutes are not mixed. What was read since its probe is no longer a suspect.
@@ -171,7 +169,7 @@ def next_span(watch: Watch, slices: Slices, length: int) -> TimeRange | None:
     return TimeRange(lo, newest.hi)
 
 
-def settle(watch: Watch, slices: Slices, read: TimeRange) -> Watch:
+def settle(watch: ProbeMemory, slices: Slices, read: TimeRange) -> ProbeMemory:
     """What to remember once the suspects within a span have been read again; `slices` are those after that."""
     unresolved = dict(watch.unresolved)
     left = []

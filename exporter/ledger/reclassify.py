@@ -14,7 +14,7 @@ from exporter.ledger.ahead import slices_ahead
 from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR, day_of, day_start, floor_to
 from exporter.ledger.model import PUT_OFF, Changes, LedgerSettings, SpanRead, State, TimeRange
 from exporter.ledger.plan import first_day
-from exporter.ledger.shadow import Reclassification, Shadow, Stored, slots, take_in
+from exporter.ledger.shadow import Reclassification, Shadow, ShadowStore, slots, take_in
 from exporter.ledger.switch import needs_users, sum_users, switch
 
 AHEAD = 48 * HOUR
@@ -46,7 +46,7 @@ class Reads:
 
 
 @dataclass(frozen=True)
-class Step:
+class ReclassificationStep:
     """What a step changes: of the state, of the shadow, and how far it has come; `going` is None after the switch."""
 
     changes: Changes
@@ -155,8 +155,8 @@ def convert(
     reads: Reads,
     change: SettingsChange,
     quarter_users: QuarterUsers,
-    stored: Stored,
-) -> Step:
+    stored: ShadowStore,
+) -> ReclassificationStep:
     """Count a stretch by the old settings for the last time, and add to the shadow what the new ones make of it."""
     changes = _count(state, reads.old, change.old, quarter_users)
     counted = state.ahead(changes)
@@ -164,7 +164,7 @@ def convert(
     shadow = take_in(counted, going, reads.new, change.new, known)
     going = after(going, stretch)
     changes.progress = replace(counted.progress, converted=converted(going))
-    return Step(changes, shadow, going)
+    return ReclassificationStep(changes, shadow, going)
 
 
 def conclude(
@@ -173,9 +173,9 @@ def conclude(
     reads: Reads | None,
     change: SettingsChange,
     quarter_users: QuarterUsers,
-    stored: Stored,
+    stored: ShadowStore,
     safe_now: int,
-) -> Step:
+) -> ReclassificationStep:
     """Count what is left by the old settings, and put the shadow in the place of the slices.
 
     `reads` are of `last_span`; None where the old settings cannot be read by, and nothing is left. Where the last read
@@ -186,7 +186,7 @@ def conclude(
     counted = state.ahead(changes)
     # the shadow has minutes where the slices are a quarter now: the stretch is converted first
     if going.by_old and counted.progress.merged > going.done:
-        return Step(changes, Shadow(), going)
+        return ReclassificationStep(changes, Shadow(), going)
     shadow = stored.load(None)
     if reads is not None:
         shadow.users.update(stored.users(slots(counted, reads.new)))
@@ -197,7 +197,7 @@ def conclude(
     kept = ((start, users) for start, users in stored.all_users() if start not in fresh)
     spender_days = sum_users(counted, going, chain(kept, fresh.items()), change.new, safe_now)
     changes.follow(switch(counted, going, shadow, spender_days, change.new, safe_now))
-    return Step(changes, Shadow(users=fresh), None)
+    return ReclassificationStep(changes, Shadow(users=fresh), None)
 
 
 def _count(state: State, read: SpanRead | None, settings: LedgerSettings, quarter_users: QuarterUsers) -> Changes:

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from exporter.ledger.admission import SeriesLimiter
 from exporter.ledger.calendar import QUARTER_HOUR
 from exporter.ledger.model import Cell, Changes, LedgerSettings, Slice, SpanRead, State, Tally
 from exporter.ledger.plan import Plan
@@ -16,20 +15,14 @@ def rewind(state: State, read: SpanRead, settings: LedgerSettings) -> Changes:
     wrong clock has dropped are not restored.
     """
     before = state.progress
-    plan = Plan(
-        state=state,
-        settings=settings,
-        limiter=SeriesLimiter(state, settings, None),
-        now=before.now,
-        irrevocable=before.now,
-    )
+    plan = Plan(state, settings, before.now)
     # known and counted alike: only rows that come later make a difference
     for start in range(read.span.lo, before.compacted, QUARTER_HOUR):
         minute = bucket_within(read, start, QUARTER_HOUR)
         plan.changes.slices[start] = Slice(
             start=start,
             width=QUARTER_HOUR,
-            cells={series: Cell(known, known) for series, known in plan.overflow_labels(start, minute.cells).items()},
+            cells={series: Cell(known, known) for series, known in plan.overflow_labels(start, minute, {}).items()},
             skipped={skip: Tally(count, count) for skip, count in minute.skipped.items()},
         )
         plan.changes.slice_users[start] = minute.users or None

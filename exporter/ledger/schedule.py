@@ -22,18 +22,14 @@ RECHECK = -1
 
 # asked for every quarter of the horizon, every second
 @lru_cache(maxsize=16)
-def _reread_ages(horizon: int) -> tuple[int, ...]:
-    return (*(age for age in REREAD_AGES if age < horizon), horizon)
-
-
-def reread_ages(settings: LedgerSettings) -> tuple[int, ...]:
+def reread_ages(horizon: int) -> tuple[int, ...]:
     """The ages in force, the horizon last."""
-    return _reread_ages(settings.horizon)
+    return (*(age for age in REREAD_AGES if age < horizon), horizon)
 
 
 def stage_at(age: int, settings: LedgerSettings) -> int:
     """How many re-reads a quarter of this age has due, or has had when it was read at this age."""
-    return bisect_right(reread_ages(settings), age)
+    return bisect_right(reread_ages(settings.horizon), age)
 
 
 def present(progress: Progress, clock: int) -> int:
@@ -70,9 +66,9 @@ def steps_back(progress: Progress, clock: int) -> bool:
     return progress.now - clock > LARGEST_STEP
 
 
-def oldest_open(state: State, progress: Progress) -> int:
+def oldest_open(state: State) -> int:
     """Where the next read of the open window begins."""
-    return min((s.start for s in state.slices.values() if s.held), default=progress.closed)
+    return min((s.start for s in state.slices.values() if s.held), default=state.progress.closed)
 
 
 def is_current(progress: Progress, clock: int) -> bool:
@@ -90,7 +86,7 @@ def front(state: State, clock: int, settings: LedgerSettings) -> TimeRange | Non
     if not is_current(progress, clock):
         return None
     # a clock that was set back dates new rows below what is closed
-    lo = min(oldest_open(state, progress), floor_to(clock - settings.window, MINUTE))
+    lo = min(oldest_open(state), floor_to(clock - settings.window, MINUTE))
     if lo < progress.merged:
         lo = max(floor_to(lo, QUARTER_HOUR), state.changeable)
     return TimeRange(lo, max(present(progress, clock) + 1, progress.position))
@@ -111,7 +107,7 @@ def catch_up(state: State, clock: int, length: int) -> TimeRange | None:
     begun = floor_to(progress.position, QUARTER_HOUR)
     if progress.merged < old and (begun < old or progress.merged < floor_to(progress.closed, QUARTER_HOUR)):
         return TimeRange(progress.merged, min(old, max(progress.merged + length, begun + QUARTER_HOUR)))
-    return TimeRange(oldest_open(state, progress), min(begun + length, floor_to(now, MINUTE)))
+    return TimeRange(oldest_open(state), min(begun + length, floor_to(now, MINUTE)))
 
 
 def settled(now: int) -> int:
@@ -132,7 +128,7 @@ def next_merge(state: State, length: int) -> TimeRange | None:
     progress = state.progress
     if progress.phase != Phase.RUNNING:
         return None
-    until = floor_to(oldest_open(state, progress), QUARTER_HOUR)
+    until = floor_to(oldest_open(state), QUARTER_HOUR)
     hi = min(until, progress.merged + length)
     return TimeRange(progress.merged, hi) if hi > progress.merged else None
 
@@ -150,28 +146,25 @@ def next_reread(
         return None
     now = present(progress, clock)
     safe = now if safe_now is None else min(safe_now, now)
-    ages = reread_ages(settings)
     quarters = range(state.changeable, progress.merged, QUARTER_HOUR)
     stages = [state.slices[quarter].stage for quarter in quarters]
-
-    def due(quarter: int) -> bool:
-        # read once more before it is compacted, whatever its stage
-        if safe - quarter - QUARTER_HOUR >= settings.horizon:
-            return True
-        return state.slices[quarter].stage < bisect_right(ages, now - quarter - QUARTER_HOUR)
-
     # after a switch everything is due: the newest quarters are the ones that alerts look at
     if RECHECK in stages:
         return _newest_recheck(state, quarters, length)
-    # asked all the time, and mostly nothing is due: this takes less time than to call `due` for each
-    latest = now - QUARTER_HOUR
-    late = [at for at, stage in zip(quarters, stages, strict=True) if stage < bisect_right(ages, latest - at)]
-    expired = [quarter for quarter in quarters[:1] if due(quarter)]
-    if not late and not expired:
+    # read once more before it is compacted, whatever its stage
+    expired = safe - settings.horizon - QUARTER_HOUR
+    # asked all the time, and mostly nothing is due: calling a function for each would take longer
+    ages, latest = reread_ages(settings.horizon), now - QUARTER_HOUR
+    due = {
+        quarter
+        for quarter, stage in zip(quarters, stages, strict=True)
+        if quarter <= expired or stage < bisect_right(ages, latest - quarter)
+    }
+    if not due:
         return None
-    lo = min(late + expired)
+    lo = min(due)
     hi = lo + QUARTER_HOUR
-    while hi < min(progress.merged, lo + length) and due(hi):
+    while hi in due and hi < lo + length:
         hi += QUARTER_HOUR
     return TimeRange(lo, hi)
 

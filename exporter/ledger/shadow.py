@@ -1,15 +1,14 @@
 """The shadow: what changed settings make of the rows so far, while the ones in force go on serving."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Protocol
 
-from exporter.ledger.admission import SeriesLimiter
-from exporter.ledger.advance import admit, known_models, with_fallbacks
-from exporter.ledger.aggregate import ZERO, Aggregate, net
+from exporter.ledger.aggregate import ZERO, Aggregate, net, sum_counts
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR, floor_to
 from exporter.ledger.day_sums import DaySums
 from exporter.ledger.model import (
+    SEEN,
     Admission,
     Bucket,
     Candidate,
@@ -22,8 +21,8 @@ from exporter.ledger.model import (
     State,
     Tally,
 )
-from exporter.ledger.plan import Plan
-from exporter.ledger.slices import join_slices, latest, sum_counts, with_waiting
+from exporter.ledger.plan import Plan, known_models
+from exporter.ledger.slices import join_slices, with_waiting
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class Shadow:
             getattr(self, part.name).update(getattr(changed, part.name))
 
 
-class Stored(Protocol):
+class ShadowStore(Protocol):
     """Where the shadow is kept."""
 
     def load(self, starts: Iterable[int] | None) -> Shadow:
@@ -110,37 +109,36 @@ def take_in(
     says that the read goes with the switch: what lies in it is counted in all but the figures that wait for the merge.
     """
     progress = state.progress
-    limiter = _limiter(state, going, known, settings)
+    if going.moved and settings.ample is not None:
+        # a series that is earned holds from a moment on, and here earlier moments come after later ones
+        settings = replace(settings, max_series=settings.ample)
     # the switch finds the state's own clock where no read by the old settings has moved it
     irrevocable = min(read.irrevocable, progress.now)
-    plan = Plan(
-        state=replace(state, days=DaySums(known.days), user_days=DaySums()),
-        settings=settings,
-        limiter=limiter,
-        now=read.now,
-        irrevocable=irrevocable,
-    )
     models = known_models(state, read) | known.seen_models.keys()
-    admit(limiter, read.routes, read.buckets)
-    changed = Shadow()
+    plan = Plan(_as_state(known, progress), settings, irrevocable, known_models=models)
+    plan.admit(read.routes, read.buckets)
+    changed = Shadow(admitted=plan.limiter.added)
     for start, minute in sorted(read.buckets.items()):
         slot = slot_of(start, progress)
-        cells = plan.overflow_labels(slot, with_fallbacks(minute, read.routes, models))
+        cells = plan.overflow_labels(slot, minute, read.routes)
         # before that there are no slices, only sums of days; but the switch counts what no merge has counted
         if last or slot >= going.start:
             # a price may still come: whether a call has none is judged at the merge
             waits = last or (not going.by_old and (going.moved or slot >= progress.merged))
-            before = changed.slices.get(slot) or known.slices.get(slot)
-            changed.slices[slot] = _add(before, _slice(slot, progress, minute, cells, waits=waits))
+            found = _slice(slot, progress, minute, cells, waits=waits)
+            parts = [changed.slices.get(slot) or known.slices.get(slot), found]
+            changed.slices[slot] = join_slices(slot, found.width, filter(None, parts))
         else:
             for series, aggregate in cells.items():
                 plan.spend(slot, series, net(aggregate))
         if users := plan.keep_users(slot, minute.users):
-            changed.users[slot] = sum_counts([changed.users.get(slot) or known.users.get(slot, {}), users])
+            changed.users[slot] = sum_counts(changed.users.get(slot) or known.users.get(slot, {}), users)
     changed.days = {key: units for key, units in plan.changes.days.items() if units is not None}
-    changed.admitted = limiter.added
-    changed.candidates = limiter.candidates()
-    _see(changed, known, read, limiter, progress.now)
+    changed.candidates = plan.limiter.candidates()
+    # what is dated ahead has not been seen yet
+    plan.see([minute for start, minute in read.buckets.items() if start <= progress.now], read.routes)
+    for part in SEEN:
+        getattr(changed, part).update(getattr(plan.changes, part))
     return changed
 
 
@@ -152,11 +150,6 @@ def slot_of(start: int, progress: Progress) -> int:
 def width_of(start: int, progress: Progress) -> int:
     """The width of the slice at this start."""
     return QUARTER_HOUR if start < progress.merged else MINUTE
-
-
-def later(known: Mapping[str, float], found: Mapping[str, float]) -> dict[str, float]:
-    """The times found that are later than those known."""
-    return {name: at for name, at in found.items() if at > known.get(name, 0.0)}
 
 
 def _slice(slot: int, progress: Progress, minute: Bucket, cells: Mapping[Series, Aggregate], *, waits: bool) -> Slice:
@@ -173,36 +166,12 @@ def _slice(slot: int, progress: Progress, minute: Bucket, cells: Mapping[Series,
     )
 
 
-def _add(before: Slice | None, more: Slice) -> Slice:
-    return more if before is None else join_slices(more.start, more.width, [before, more])
-
-
-def _see(changed: Shadow, known: Shadow, read: SpanRead, limiter: SeriesLimiter, now: int) -> None:
-    """Note when operations and models were seen last, in what is due."""
-    # what is dated ahead has not been seen yet
-    due = [minute for start, minute in read.buckets.items() if start <= now]
-    primaries = set(read.routes.values())
-    changed.seen_operations = later(
-        known.seen_operations, _labelled(latest(m.seen_operations for m in due), limiter.operation)
+def _as_state(known: Shadow, progress: Progress) -> State:
+    """The shadow so far as a state: all that came before a stretch has been read with the same admissions."""
+    return State(
+        replace(progress, position=0),
+        days=DaySums(known.days),
+        admitted=known.admitted,
+        candidates={series: candidate for series, candidate in known.candidates.items() if candidate is not None},
+        **{part: getattr(known, part) for part in SEEN},
     )
-    changed.seen_models = later(
-        known.seen_models,
-        _labelled(latest(m.seen_models for m in due), lambda name: name if name in primaries else limiter.model(name)),
-    )
-    changed.succeeded_models = later(
-        known.succeeded_models, _labelled(latest(m.succeeded_models for m in due), limiter.model)
-    )
-
-
-def _labelled(times: Mapping[str, float], label: Callable[[str], str]) -> dict[str, float]:
-    return latest({label(name): at} for name, at in times.items())
-
-
-def _limiter(state: State, going: Reclassification, known: Shadow, settings: LedgerSettings) -> SeriesLimiter:
-    """The limiter for a stretch: all that came before it has been read with the same admissions."""
-    candidates = {series: candidate for series, candidate in known.candidates.items() if candidate is not None}
-    if going.moved and settings.ample is not None:
-        # a series that is earned holds from a moment on, and here earlier moments come after later ones
-        settings = replace(settings, max_series=settings.ample)
-    before = State(replace(state.progress, position=0), admitted=known.admitted, candidates=candidates)
-    return SeriesLimiter(before, settings, None)

@@ -1,23 +1,11 @@
 """Join buckets and slices, and raise the high-water marks of one slice."""
 
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
 
 from exporter.figures import AT_MERGE, Figure
-from exporter.ledger.aggregate import FAILURES, ZERO, Aggregate, add, highest, net, subtract, with_figure
+from exporter.ledger.aggregate import FAILURES, ZERO, Aggregate, add, highest, net, subtract, sum_counts, with_figure
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR
 from exporter.ledger.model import NO_CELL, Bucket, Cell, Series, SkippedValue, Slice, SpanRead, Tally, Waiting
-
-K = TypeVar("K")
-
-
-def sum_counts(parts: Iterable[Mapping[K, int]]) -> dict[K, int]:
-    """Sum mappings of counts key by key."""
-    result: dict[K, int] = {}
-    for part in parts:
-        for key, count in part.items():
-            result[key] = result.get(key, 0) + count
-    return result
 
 
 def latest(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
@@ -50,8 +38,8 @@ def join_buckets(minutes: Iterable[Bucket]) -> Bucket:
             cells[series] = add(cells.get(series, ZERO), aggregate)
     return Bucket(
         cells=cells,
-        users=sum_counts(m.users for m in parts),
-        skipped=sum_counts(m.skipped for m in parts),
+        users=sum_counts(*(m.users for m in parts)),
+        skipped=sum_counts(*(m.skipped for m in parts)),
         waiting=join_waiting(m.waiting for m in parts),
         seen_operations=latest(m.seen_operations for m in parts),
         seen_models=latest(m.seen_models for m in parts),
@@ -87,7 +75,7 @@ def join_slices(start: int, width: int, slices: Iterable[Slice]) -> Slice:
         cells=cells,
         skipped=skipped,
         waiting=join_waiting(part.waiting for part in parts),
-        users=sum_counts(part.users for part in parts),
+        users=sum_counts(*(part.users for part in parts)),
         sequence=max((part.sequence for part in parts), default=0),
     )
 

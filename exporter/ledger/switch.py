@@ -6,9 +6,8 @@ One exception: what waits for a merge counts at once where it is now dated past 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from exporter.figures import AT_MERGE, Figure
-from exporter.ledger.admission import SeriesLimiter
-from exporter.ledger.aggregate import ZERO, add, highest, lowest, net, subtract, with_figure
+from exporter.figures import AT_MERGE
+from exporter.ledger.aggregate import ZERO, Aggregate, add, highest, lowest, net, subtract, total, with_figure
 from exporter.ledger.ahead import lies_ahead, recognize, slices_ahead
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR, floor_to
 from exporter.ledger.day_sums import DaySums
@@ -16,6 +15,7 @@ from exporter.ledger.model import (
     NO_CELL,
     OTHER,
     PUT_OFF,
+    SEEN,
     SPENDER_DAYS,
     Admission,
     Cell,
@@ -29,7 +29,7 @@ from exporter.ledger.model import (
 )
 from exporter.ledger.plan import Plan, kept_in_memory
 from exporter.ledger.schedule import RECHECK
-from exporter.ledger.shadow import Reclassification, Shadow, later, slot_of, width_of
+from exporter.ledger.shadow import Reclassification, Shadow, slot_of, width_of
 from exporter.ledger.slices import join_slices, taken_back, with_waiting
 
 SpenderDays = Mapping[tuple[int, str], int]
@@ -51,7 +51,7 @@ def switch(
     their old time: they are kept as counted and not there, which corrections show, until they are due.
     """
     progress = state.progress
-    plan = _plan(_without_days(state), settings, safe_now)
+    plan = _plan(state, settings, safe_now)
     # sums are built anew from the shadow, day by day
     plan.changes.days.update(dict.fromkeys(state.days))
     admissions = _admissions(state, shadow, settings)
@@ -66,17 +66,20 @@ def switch(
             plan.spend(item.start, series, net(cell.current))
         if item.start < progress.compacted:
             # what lies there is in the sums of days alone: no merge will count what waits for one
-            _count_waiting(plan, item)
+            for series, cell in item.cells.items():
+                plan.count(series, highest(subtract(cell.current, cell.high_water), ZERO))
         elif item.start >= progress.position and not (item.cells or item.skipped):
             # nothing of what is found there was counted: it is new when it is due
             plan.compact(item.start)
+        elif item.width == MINUTE or any(part.start != item.start for part in parts.get(item.start, [])):
+            plan.replace_slice(parts.get(item.start, []), item)
         else:
-            _put(plan, item, [part.start for part in parts.get(item.start, [])])
+            # its users are stored for it already
+            plan.changes.slices[item.start] = kept_in_memory(item)
     plan.changes.admitted.update(admissions)
     plan.changes.candidates.update({**dict.fromkeys(state.candidates), **shadow.candidates})
-    plan.changes.seen_operations.update(later(state.seen_operations, shadow.seen_operations))
-    plan.changes.seen_models.update(later(state.seen_models, shadow.seen_models))
-    plan.changes.succeeded_models.update(later(state.succeeded_models, shadow.succeeded_models))
+    for part in SEEN:
+        plan.note_times(part, getattr(shadow, part).items())
     # what is not merged is read again by the next scrape
     plan.changes.progress = replace(progress, closed=progress.merged, converted=0)
     return plan.changes
@@ -94,21 +97,16 @@ def _renewed(
     # the old settings have counted all that lies ahead, where they could be read by; where others have changed the
     # times, nearly all of it was
     recognized = {} if going.by_old or going.moved else recognize(slices_ahead(state), ahead)
-    waiting = [_KnownWaiting(state, going, figure, joined.values()) for figure in AT_MERGE]
+    waiting = _KnownWaiting(state, going, joined.values())
     for start, found in joined.items():
         old = state.slices.get(start)
         # what lay ahead by unreadable settings is among what lies somewhere now
         kept = old if going.by_old or start not in ahead else None
-        item = recognized.get(start) or _with_known(found, kept, waiting)
+        item = recognized.get(start)
+        if item is None:
+            known = waiting.restore(_with_distances(found, kept))
+            item = replace(known, stage=RECHECK if known.width == QUARTER_HOUR else 0)
         yield _put_off(plan, item, old) if start in ahead else item
-
-
-def _with_known(item: Slice, old: Slice | None, waiting: "Sequence[_KnownWaiting]") -> Slice:
-    """The slice with what is known of it besides its rows, due to be read again where it is a quarter."""
-    item = _with_distances(item, old)
-    for known in waiting:
-        item = replace(item, cells=known.restore(item))
-    return replace(item, stage=RECHECK if item.width == QUARTER_HOUR else 0)
 
 
 def needs_users(state: State, shadow: Shadow) -> list[int]:
@@ -127,26 +125,17 @@ def sum_users(
     safe_now: int,
 ) -> dict[str, SpenderDays]:
     """Each of `SPENDER_DAYS`, of what is stored for the shadow by slice, as far as it is due."""
-    plan = _plan(_without_days(state), settings, safe_now)
+    plan = _plan(state, settings, safe_now)
     for start, users in stored:
         if not _is_ahead(state, going, start):
             plan.replace_users(start, {}, users)
     return {part: {key: units for key, units in getattr(plan.changes, part).items() if units} for part in SPENDER_DAYS}
 
 
-def _without_days(state: State) -> State:
-    return replace(state, days=DaySums(), user_days=DaySums(), group_days=DaySums())
-
-
 def _plan(state: State, settings: LedgerSettings, safe_now: int) -> Plan:
-    now = state.progress.now
-    return Plan(
-        state=state,
-        settings=settings,
-        limiter=SeriesLimiter(state, settings, None),
-        now=now,
-        irrevocable=min(safe_now, now),
-    )
+    """A plan that begins without sums of days."""
+    without_days = replace(state, days=DaySums(), user_days=DaySums(), group_days=DaySums())
+    return Plan(without_days, settings, min(safe_now, state.progress.now))
 
 
 def _admissions(state: State, shadow: Shadow, settings: LedgerSettings) -> dict[Series, Admission]:
@@ -163,7 +152,8 @@ def _admissions(state: State, shadow: Shadow, settings: LedgerSettings) -> dict[
             changed[series] = replace(admission, since=since)
     # later than all others, so that a restart admits in the same order
     order = max((admission.order for admission in state.admitted.values()), default=-1) + 1
-    new = [series for series in _in_order(shadow.admitted) if series not in state.admitted]
+    in_order = sorted(shadow.admitted, key=lambda series: shadow.admitted[series].order)
+    new = [series for series in in_order if series not in state.admitted]
     room = settings.max_series - len(state.admitted.keys() - {OTHER})
     added = [series for series in new if series != OTHER][: max(0, room)]
     if OTHER not in state.admitted and (OTHER in new or len(added) < len(new)):
@@ -172,10 +162,6 @@ def _admissions(state: State, shadow: Shadow, settings: LedgerSettings) -> dict[
         since = shadow.admitted[series].since if series in shadow.admitted else 0
         changed[series] = Admission(position, None, since=since)
     return changed
-
-
-def _in_order(admitted: Mapping[Series, Admission]) -> list[Series]:
-    return sorted(admitted, key=lambda series: admitted[series].order)
 
 
 def _is_ahead(state: State, going: Reclassification, start: int) -> bool:
@@ -236,55 +222,56 @@ def _with_distances(item: Slice, old: Slice | None) -> Slice:
 
 
 class _KnownWaiting:
-    """How much of a figure of unmerged minutes the merge must not count, since it was known from the start.
+    """How much of the figures `AT_MERGE` of unmerged minutes the merge must not count, since it was known.
 
     Where unreadable settings gave other times, that is all of `found` but as much as has waited: the newest of it.
     Nobody knows how much that is of rows which lay ahead. Where none do any more, it is taken to be what is unmerged.
     """
 
-    def __init__(self, state: State, going: Reclassification, figure: Figure, found: Collection[Slice]) -> None:
-        self._figure = figure
+    def __init__(self, state: State, going: Reclassification, found: Collection[Slice]) -> None:
         self._of = {
-            start: {series: count for series, cell in item.cells.items() if (count := cell.high_water[figure])}
+            start: {series: with_waiting(ZERO, cell.high_water) for series, cell in item.cells.items()}
             for start, item in state.slices.items()
             if item.width == MINUTE
         }
         self._moved = going.moved
-        self._left = sum(sum(known.values()) for known in self._of.values()) if going.moved else 0
+        self._left = total(marks for known in self._of.values() for marks in known.values())
         if going.moved and not going.by_old:
-            self._left = max(0, self._waiting(found) - self._waiting(state.slices.values()))
+            self._left = highest(subtract(_uncounted(found), _uncounted(state.slices.values())), ZERO)
             lay_ahead = any(item.cells for item in slices_ahead(state).values())
             if lay_ahead and not any(item.cells for item in found if item.start >= state.progress.position):
-                self._left = min(self._left, self._waiting(item for item in found if item.width == QUARTER_HOUR))
+                self._left = lowest(self._left, _uncounted(item for item in found if item.width == QUARTER_HOUR))
 
-    def _waiting(self, slices: Iterable[Slice]) -> int:
-        return sum(self._uncounted(cell) for item in slices for cell in item.cells.values())
-
-    def _uncounted(self, cell: Cell) -> int:
-        return max(0, cell.current[self._figure] - cell.high_water[self._figure])
-
-    def restore(self, item: Slice) -> Mapping[Series, Cell]:
-        """The slice's cells with as much of the figure marked as known as was known."""
+    def restore(self, item: Slice) -> Slice:
+        """The slice with as much of the figures marked as known as was known."""
         known = self._of.get(item.start, {})
-        left = self._left if self._moved else sum(known.values())
-        if not left:
-            return item.cells
+        left = self._left if self._moved else total(known.values())
         cells = dict(item.cells)
-        for series, cell in sorted(cells.items()):
-            taken = min(left, self._uncounted(cell))
-            left -= taken
-            cells[series] = self._know(cell, taken)
+        for series, cell in sorted(cells.items()) if any(left) else ():
+            taken = lowest(left, _waiting(cell))
+            left = subtract(left, taken)
+            cells[series] = Cell(cell.current, add(cell.high_water, taken))
         if self._moved:
             # one stretch of minutes has become another one: which row is which is not known
             self._left = left
-        elif left:
-            # gone by these settings, it stays known for others that find it again
-            series = min(known)
-            cells[series] = self._know(cells[series], left)
-        return cells
+            return replace(item, cells=cells)
+        for figure in AT_MERGE:
+            if left[figure]:
+                # gone by these settings, it stays known for others that find it again
+                series = min(series for series, marks in known.items() if marks[figure])
+                cell = cells[series]
+                mark = with_figure(cell.high_water, figure, cell.high_water[figure] + left[figure])
+                cells[series] = Cell(cell.current, mark)
+        return replace(item, cells=cells)
 
-    def _know(self, cell: Cell, more: int) -> Cell:
-        return Cell(cell.current, with_figure(cell.high_water, self._figure, cell.high_water[self._figure] + more))
+
+def _waiting(cell: Cell) -> Aggregate:
+    """What no merge has counted yet of the figures `AT_MERGE`."""
+    return with_waiting(ZERO, highest(subtract(cell.current, cell.high_water), ZERO))
+
+
+def _uncounted(slices: Iterable[Slice]) -> Aggregate:
+    return total(_waiting(cell) for item in slices for cell in item.cells.values())
 
 
 def _put_off(plan: Plan, item: Slice, old: Slice | None) -> Slice:
@@ -296,18 +283,3 @@ def _put_off(plan: Plan, item: Slice, old: Slice | None) -> Slice:
         plan.take_back(series, -taken_back(cell))
     skipped = {skip: Tally(0, tally.high_water) for skip, tally in item.skipped.items() if tally.high_water}
     return replace(item, cells=cells, skipped=skipped, waiting={}, users={}, stage=PUT_OFF)
-
-
-def _count_waiting(plan: Plan, item: Slice) -> None:
-    """Count what still waits for a merge in a slice that is not kept."""
-    for series, cell in item.cells.items():
-        plan.count(series, highest(subtract(cell.current, cell.high_water), ZERO))
-
-
-def _put(plan: Plan, item: Slice, parts: Iterable[int]) -> None:
-    """Put a slice in the place of the old one, and its users in that of those that were stored for its parts."""
-    users = item.users
-    plan.changes.slices[item.start] = kept_in_memory(item)
-    if item.width == MINUTE or any(part != item.start for part in parts):
-        plan.changes.slice_users.update(dict.fromkeys(parts))
-        plan.changes.slice_users[item.start] = users or None

@@ -6,10 +6,10 @@ It is a ledger of its own, in memory alone, that begins at midnight. Nothing of 
 from dataclasses import replace
 
 from exporter.ledger import schedule
-from exporter.ledger.advance import NEVER
+from exporter.ledger.advance import first_reading
 from exporter.ledger.calendar import HOUR, QUARTER_HOUR, day_of, day_start, floor_to
 from exporter.ledger.history import next_day, take
-from exporter.ledger.model import LedgerSettings, Phase, Progress, SpanRead, State, TimeRange
+from exporter.ledger.model import LedgerSettings, SpanRead, State, TimeRange
 
 _HORIZON = 2 * HOUR
 """Seconds of the day, back from the present, that are kept as slices: a minute with a call in progress is no older."""
@@ -24,18 +24,7 @@ def begin_today(clock: int, settings: LedgerSettings) -> State:
     """An empty ledger of the day that holds `clock`, or of the last hours where the day is younger than those."""
     midnight = day_start(day_of(clock, settings.zone), settings.zone)
     start = floor_to(min(midnight, schedule.settled(clock)), QUARTER_HOUR)
-    return State(
-        Progress(
-            phase=Phase.STARTING,
-            now=clock,
-            compacted=start,
-            merged=start,
-            closed=start,
-            position=start,
-            count_from=NEVER,
-            began=start,
-        )
-    )
+    return State(first_reading(clock, start))
 
 
 def next_of_today(state: State, clock: int, safe_now: int, settings: LedgerSettings, length: int) -> TimeRange | None:

@@ -40,7 +40,7 @@ ORDER BY known DESC, calls DESC, word LIMIT {most}
 
 
 @dataclass(frozen=True)
-class Outcomes:
+class OutcomeCounts:
     """The calls of the last `reach` seconds, and how many of them have an unknown outcome.
 
     `words` has the most frequent unknown words (None: NULL) with their counts; `unknown` is the total.
@@ -59,7 +59,7 @@ def check_outcomes(context: CheckContext) -> list[Finding]:
     return [evaluate_outcomes(found[-1], context.log) if found else unread(OUTCOMES)]
 
 
-def evaluate_outcomes(found: Outcomes, log: LogTable) -> Finding:
+def evaluate_outcomes(found: OutcomeCounts, log: LogTable) -> Finding:
     """Evaluate calls with an unknown outcome: no counter of calls and no error rate includes them."""
     within = f"of the last {span_text(found.reach)}"
     column = log.columns[log.outcome_role].shown
@@ -83,7 +83,7 @@ def evaluate_outcomes(found: Outcomes, log: LogTable) -> Finding:
     return (fail if share > MOST_UNKNOWN else warn)(OUTCOMES, detail, hint)
 
 
-def _read(context: CheckContext, age: int) -> Outcomes:
+def _read(context: CheckContext, age: int) -> OutcomeCounts:
     log = context.log
     statement = _WORDS.format(
         word=log.text(log.outcome_role),
@@ -97,7 +97,7 @@ def _read(context: CheckContext, age: int) -> Outcomes:
     calls = int(rows[0][2]) if rows else 0
     known = sum(count for _, count, _, is_known in rows if is_known)
     words = {word: count for word, count, _, is_known in rows if not is_known}
-    return Outcomes(age, calls, calls - known, dict(list(words.items())[:MOST_WORDS]))
+    return OutcomeCounts(age, calls, calls - known, dict(list(words.items())[:MOST_WORDS]))
 
 
 def _named(word: str | None) -> str:

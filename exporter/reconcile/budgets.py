@@ -21,7 +21,7 @@ from exporter.ledger.calendar import day_window, month_window
 from exporter.ledger.model import UNATTRIBUTED, UNKNOWN
 from exporter.reconcile.comparison import LEAST
 from exporter.reconcile.log import logged
-from exporter.reconcile.period import Period
+from exporter.reconcile.period import DayRange
 
 _AMOUNTS = sql.SQL("SELECT left({name}, {length}), {amount} FROM {table} LIMIT {rows}")
 _CORRECTION = sql.SQL("UPDATE {table} SET {column} = {usd} WHERE {user} = {name};")
@@ -49,7 +49,7 @@ class WrongEstimate:
 
 
 def wrong_budgets(
-    session: Session, config: Config, rules: Classification, tolerance: Decimal, now: Period
+    session: Session, config: Config, rules: Classification, tolerance: Decimal, now: DayRange
 ) -> list[WrongBudget]:
     """The budget rows that disagree with the log past the tolerance, the largest difference first.
 
@@ -65,7 +65,7 @@ def wrong_budgets(
         if role not in table.columns:
             continue
         bounds = window(now.hi - 1, now.zone)
-        amounts = logged(session, log, rules, "user", Period(bounds.start, now.hi, now.zone))
+        amounts = logged(session, log, rules, "user", DayRange(bounds.start, now.hi, now.zone))
         found += _disagreeing(
             session, table, role, name, {user: units for user, (units, _) in amounts.items()}, tolerance
         )
@@ -94,7 +94,7 @@ def _correction(table: Table, role: str, user: str, units: int) -> str:
 
 
 def wrong_estimates(
-    session: Session, config: Config, log: LogTable, rules: Classification, tolerance: Decimal, period: Period
+    session: Session, config: Config, log: LogTable, rules: Classification, tolerance: Decimal, period: DayRange
 ) -> list[WrongEstimate]:
     """The operations whose calls cost another amount, past the tolerance, than `estimated_cost_usd` of their route."""
     table = find_table(session, config, "routes")

@@ -10,7 +10,7 @@ from exporter.catalog import Metric
 from exporter.errors import UserError
 from exporter.ledger.aggregate import money_units
 from exporter.reconcile.comparison import Source
-from exporter.reconcile.period import By, Period
+from exporter.reconcile.period import By, DayRange
 from exporter.verify.prometheus import query_range
 from exporter.verify.web import Part, UnansweredError
 
@@ -49,7 +49,7 @@ class _Rises:
             self.last[labels] = last
 
 
-def read_history(part: Part, job: str, by: By, period: Period) -> Source:
+def read_history(part: Part, job: str, by: By, period: DayRange) -> Source:
     """What the exporters of a job have counted in the period, by the replica that has counted most.
 
     Raises `UserError` where Prometheus does not answer.
@@ -70,7 +70,7 @@ def read_history(part: Part, job: str, by: By, period: Period) -> Source:
     return Source(NAME, amounts, note=note)
 
 
-def _rises(part: Part, metric: Metric, job: str, period: Period) -> _Rises:
+def _rises(part: Part, metric: Metric, job: str, period: DayRange) -> _Rises:
     """How far a counter has risen in the period."""
     rises = _Rises(period.lo)
     selector = f"{metric.name}{{job={json.dumps(job, ensure_ascii=False)}}}"

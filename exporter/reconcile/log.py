@@ -15,7 +15,7 @@ from exporter.database.session import Session
 from exporter.errors import UserError
 from exporter.ledger.aggregate import money_units
 from exporter.ledger.model import TimeRange
-from exporter.reconcile.period import By, Period
+from exporter.reconcile.period import By, DayRange
 
 MOST_KEYS = 250_000
 """Names that amounts are told apart by, at most."""
@@ -42,7 +42,7 @@ _KEYS: Mapping[By, sql.SQL] = {
 
 
 def logged(
-    session: Session, log: LogTable, rules: Classification, by: By, period: Period
+    session: Session, log: LogTable, rules: Classification, by: By, period: DayRange
 ) -> dict[str, tuple[int, int]]:
     """Money units and rows by label. Raises `TooManyRows` where there are more than `MOST_KEYS`."""
     statement, parameters = sums_query(log, rules, by, period)
@@ -59,7 +59,7 @@ def logged(
     return found
 
 
-def sums_query(log: LogTable, rules: Classification, by: By, period: Period) -> tuple[sql.Composed, dict[str, Any]]:
+def sums_query(log: LogTable, rules: Classification, by: By, period: DayRange) -> tuple[sql.Composed, dict[str, Any]]:
     """The query for the cost of a period by key, in USD as the ledger counts it, and its parameters."""
     if by == "group" and "group" not in log.columns:
         raise UserError("--by group: the log has no column for groups — use another one")

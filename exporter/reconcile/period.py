@@ -11,7 +11,7 @@ By = Literal["operation", "model", "user", "group", "day"]
 
 
 @dataclass(frozen=True)
-class Period:
+class DayRange:
     """From `lo` until before `hi`, in seconds since the epoch, cut into days of a zone."""
 
     lo: int

@@ -15,7 +15,7 @@ from exporter.errors import UserError
 from exporter.ledger.aggregate import money_units
 from exporter.ledger.calendar import day_of
 from exporter.reconcile.comparison import Source
-from exporter.reconcile.period import By, Period, day_name
+from exporter.reconcile.period import By, DayRange, day_name
 
 NAME = "provider"
 """The name of this source."""
@@ -25,7 +25,7 @@ _HEADER_LINES = 30
 
 
 @dataclass(frozen=True)
-class Columns:
+class ExportColumns:
     """The columns of an export, each by the names that it may have. Without a currency column it is USD."""
 
     date: Sequence[str]
@@ -34,12 +34,12 @@ class Columns:
     currency: Sequence[str] = ()
 
 
-PROVIDERS: Mapping[str, Columns] = {
-    "OpenAI": Columns(("start_time_iso", "start_time"), ("line_item",), ("amount_value",), ("amount_currency",)),
-    "Anthropic": Columns(("usage_date_utc",), ("model",), ("cost_usd",)),
-    "Google": Columns(("usage start date",), ("sku description",), ("unrounded cost ($)", "cost ($)")),
-    "OpenRouter": Columns(("created_at",), ("model_permaslug",), ("cost_total",)),
-    "DeepSeek": Columns(("start_time_iso", "utc_date"), ("model",), ("cost",), ("currency",)),
+PROVIDERS: Mapping[str, ExportColumns] = {
+    "OpenAI": ExportColumns(("start_time_iso", "start_time"), ("line_item",), ("amount_value",), ("amount_currency",)),
+    "Anthropic": ExportColumns(("usage_date_utc",), ("model",), ("cost_usd",)),
+    "Google": ExportColumns(("usage start date",), ("sku description",), ("unrounded cost ($)", "cost ($)")),
+    "OpenRouter": ExportColumns(("created_at",), ("model_permaslug",), ("cost_total",)),
+    "DeepSeek": ExportColumns(("start_time_iso", "utc_date"), ("model",), ("cost",), ("currency",)),
 }
 """The cost exports of these providers, with their columns' names in lower case."""
 
@@ -53,7 +53,7 @@ class Charge:
     units: int
 
 
-def parse_columns(text: str) -> Columns:
+def parse_columns(text: str) -> ExportColumns:
     """The columns that an option names: `date=…,model=…,cost=…`. Raises `UserError`."""
     named = dict(part.partition("=")[::2] for part in text.split(","))
     if not {"date", "model", "cost"} <= named.keys() <= {"date", "model", "cost", "currency"} or not all(
@@ -62,10 +62,10 @@ def parse_columns(text: str) -> Columns:
         raise UserError(
             "--provider-columns: write date=COLUMN,model=COLUMN,cost=COLUMN, and currency=COLUMN if there is one"
         )
-    return Columns(**{name: (column.strip().lower(),) for name, column in named.items()})
+    return ExportColumns(**{name: (column.strip().lower(),) for name, column in named.items()})
 
 
-def read_charges(path: Path, columns: Columns | None) -> list[Charge]:
+def read_charges(path: Path, columns: ExportColumns | None) -> list[Charge]:
     """The rows of an export. Raises `UserError` where it is none, or not in USD."""
     try:
         text = path.read_text("utf-8-sig")
@@ -76,7 +76,7 @@ def read_charges(path: Path, columns: Columns | None) -> list[Charge]:
     return list(charges(text, str(path), columns))
 
 
-def charges(text: str, name: str, columns: Columns | None = None) -> Iterator[Charge]:
+def charges(text: str, name: str, columns: ExportColumns | None = None) -> Iterator[Charge]:
     """The rows of an export's text; `name` is for messages."""
     try:
         rows = list(csv.reader(io.StringIO(text, newline="")))
@@ -99,7 +99,7 @@ def charges(text: str, name: str, columns: Columns | None = None) -> Iterator[Ch
     )
 
 
-def _positions(header: Sequence[str], columns: Columns) -> dict[str, int] | None:
+def _positions(header: Sequence[str], columns: ExportColumns) -> dict[str, int] | None:
     found = {}
     for role in ("date", "model", "cost", "currency"):
         names = getattr(columns, role)
@@ -138,7 +138,7 @@ def _moment(text: str) -> int:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
-def as_source(found: Sequence[Charge], rules: Classification, by: By, period: Period) -> Source:
+def as_source(found: Sequence[Charge], rules: Classification, by: By, period: DayRange) -> Source:
     """What the provider charges for the period; only in total where it does not know what amounts are told apart by."""
     inside = [charge for charge in found if period.lo <= charge.at < period.hi]
     note = "" if inside else "no row of the export is in the period"

@@ -11,7 +11,7 @@ from exporter.ledger.calendar import day_of, first_user_day
 from exporter.ledger.model import Progress, State
 from exporter.ledger.plan import first_day
 from exporter.reconcile.comparison import Source
-from exporter.reconcile.period import By, Period, day_name
+from exporter.reconcile.period import By, DayRange, day_name
 from exporter.state.codec import decode_progress
 from exporter.state.parts import fill_parts
 from exporter.state.provenance import CLASSIFICATION
@@ -45,7 +45,7 @@ def read_recorded(config: Config) -> Recorded | str:
         return f"the state in {config.state_dir} cannot be read: {error}"
 
 
-def as_source(recorded: Recorded | str, by: By, period: Period) -> Source:
+def as_source(recorded: Recorded | str, by: By, period: DayRange) -> Source:
     """What was recorded of the period; without amounts where the state does not hold it."""
     if isinstance(recorded, str):
         return Source(NAME, note=recorded)

@@ -9,8 +9,8 @@ from typing import Any
 from exporter.catalog import USD
 from exporter.moments import as_utc
 from exporter.reconcile.budgets import WrongBudget, WrongEstimate
-from exporter.reconcile.comparison import Cell, Comparison, Line
-from exporter.reconcile.period import By, Period
+from exporter.reconcile.comparison import Comparison, Difference, Line
+from exporter.reconcile.period import By, DayRange
 from exporter.reports.table import render_table
 
 MOST_LINES = 30
@@ -25,7 +25,7 @@ class Report:
     """The comparison, and what else disagrees with the log. `by_id` says that users are shown by their ids."""
 
     by: By
-    period: Period
+    period: DayRange
     tolerance: Decimal
     comparison: Comparison
     budgets: Sequence[WrongBudget] = ()
@@ -62,7 +62,7 @@ def _row(line: Line) -> list[str]:
     return [line.key, _dollars(line.logged), *amounts, *differences, *map(_share, line.cells), mark]
 
 
-def _share(cell: Cell | None) -> str:
+def _share(cell: Difference | None) -> str:
     if cell is None:
         return "-"
     if cell.share is None:

@@ -19,7 +19,7 @@ from exporter.moments import named_moment
 from exporter.reconcile import budgets, history, provider, recorded
 from exporter.reconcile.comparison import Source, compare, with_overflow
 from exporter.reconcile.log import logged
-from exporter.reconcile.period import By, Period
+from exporter.reconcile.period import By, DayRange
 from exporter.reconcile.report import Report, as_table, as_text_json
 from exporter.reports.shown_users import pseudonyms
 from exporter.verify.prometheus import EXPORTER_JOB
@@ -67,7 +67,7 @@ def run_reconcile(config: Config, environ: Mapping[str, str], wanted: Wanted, ou
 
 
 def _compared(
-    session: Session, config: Config, wanted: Wanted, period: Period, now: int, sources: list[Source]
+    session: Session, config: Config, wanted: Wanted, period: DayRange, now: int, sources: list[Source]
 ) -> Report:
     rules = config.classification().without_error_classes()
     log = session.log(rules)
@@ -78,7 +78,7 @@ def _compared(
             amounts[label(key)] = amounts.get(label(key), 0) + units
     estimates = budgets.wrong_estimates(session, config, log, rules, wanted.tolerance, period)
     wrong = budgets.wrong_budgets(
-        session, config, rules, wanted.tolerance, Period(period.lo, now, ZoneInfo(config.budget_time_zone))
+        session, config, rules, wanted.tolerance, DayRange(period.lo, now, ZoneInfo(config.budget_time_zone))
     )
     if wanted.prometheus is not None:
         part = Part(wanted.prometheus)
@@ -109,14 +109,14 @@ def zone_of(wanted: Wanted, config: Config) -> ZoneInfo:
     return zone
 
 
-def period_of(wanted: Wanted, zone: ZoneInfo, now: int) -> Period:
+def period_of(wanted: Wanted, zone: ZoneInfo, now: int) -> DayRange:
     """The period that the options name: by default the month so far. Raises `UserError`."""
     today = day_of(now, zone)
     lo = day_start(month_start_day(today), zone) if wanted.since is None else _moment("--from", wanted.since, zone)
     hi = day_start(today + 1, zone) if wanted.until is None else _moment("--to", wanted.until, zone)
     if lo >= hi:
         raise UserError("--from must come before --to; the day that --to names is not in the period any more")
-    return Period(lo, hi, zone)
+    return DayRange(lo, hi, zone)
 
 
 def _moment(option: str, text: str, zone: ZoneInfo) -> int:

@@ -25,6 +25,7 @@ from exporter.database.session import Session, Wanted
 from exporter.database.transactions import Database
 from exporter.database.window import WindowReader
 from exporter.ledger import schedule
+from exporter.ledger.aggregate import sum_counts
 from exporter.ledger.calendar import day_of
 from exporter.ledger.model import SpanRead, State, TimeRange
 from exporter.ledger.period_spend import (
@@ -38,7 +39,6 @@ from exporter.ledger.period_spend import (
     top_spenders,
     worst_states,
 )
-from exporter.ledger.slices import sum_counts
 from exporter.ledger.users import choose_users
 from exporter.scrape.ledger_service import LedgerService
 from exporter.scrape.optional import NOT_READ, OptionalTables, Source
@@ -409,7 +409,7 @@ class Collector:
         """Choose who is shown: of users and of groups only once it is known who has a limit."""
         ledger, config, budgets, grouped = self._ledger, self._config, self._budgets, self._group_budgets
         with self._choosing:
-            ledger.note_skips(sum_counts(known.skipped for known in (budgets, grouped) if known is not None))
+            ledger.note_skips(sum_counts(*(known.skipped for known in (budgets, grouped) if known is not None)))
             state = ledger.present
             if state is None:
                 return

@@ -13,7 +13,7 @@ from exporter.database.session import Session
 from exporter.database.transactions import Database
 from exporter.ledger import hourly
 from exporter.ledger.calendar import HOUR, QUARTER_HOUR
-from exporter.ledger.hourly import HourTotal, Known, Sources
+from exporter.ledger.hourly import HourSources, HourTotal, Known
 from exporter.ledger.model import Bucket, Hour, Slice, State, TimeRange, UserSpend
 from exporter.ledger.spenders import users_of
 from exporter.scrape.ledger_service import LedgerService
@@ -84,7 +84,7 @@ class HourlyHistory(LogReader):
         elif (span := self._next_span(found)) is not None:
             self._read(found, span)
 
-    def _sources(self) -> Sources | None:
+    def _sources(self) -> HourSources | None:
         """Where hours can come from now; None where there are none to be had, or something else comes first."""
         ledger, weeks = self._ledger, self._config.history_weeks
         with ledger.reading():
@@ -94,11 +94,11 @@ class HourlyHistory(LogReader):
             progress, now, zone = current[0].progress, current[1], ledger.settings.zone
         return hourly.sources(progress, ledger.time.safe(now), zone, weeks)
 
-    def _is_outdated(self, found: Sources) -> bool:
+    def _is_outdated(self, found: HourSources) -> bool:
         """Whether what is known was counted by other settings, or is all too old."""
         return self._known is None or self._key != self._present_key or self._known.hi < found.back_to
 
-    def _begin(self, found: Sources) -> None:
+    def _begin(self, found: HourSources) -> None:
         gone: dict[int, Hour | None] = dict.fromkeys(self._totals)
         self._key, self._recent = self._present_key, {}
         self._keep(gone, hourly.begin(found))
@@ -109,11 +109,11 @@ class HourlyHistory(LogReader):
             self._recent = {}
             self._keep(dict.fromkeys(self._totals), None)
 
-    def _must_take(self, found: Sources) -> bool:
+    def _must_take(self, found: HourSources) -> bool:
         known = self._known
         return known is not None and found.users <= known.hi and (known.hi < found.until or known.lo < found.back_to)
 
-    def _take(self, found: Sources) -> None:
+    def _take(self, found: HourSources) -> None:
         """Take the hours that have ended since, and those that have changed in the ledger."""
         known, zone = self._known, self._ledger.settings.zone
         assert known is not None  # noqa: S101 -- by `_must_take`
@@ -129,7 +129,7 @@ class HourlyHistory(LogReader):
         changed.update({start: None for start in self._totals if start < found.back_to})
         self._keep(changed, Known(max(known.lo, found.back_to), max(known.hi, found.until), known.oldest))
 
-    def _users(self, start: int, end: int, before: Hour | None, found: Sources) -> UserSpend:
+    def _users(self, start: int, end: int, before: Hour | None, found: HourSources) -> UserSpend:
         """What users have spent in an hour of the ledger, which keeps those of yesterday and today."""
         if start < found.users:
             return UserSpend() if before is None else before.users
@@ -139,20 +139,20 @@ class HourlyHistory(LogReader):
                 spent[user] = spent.get(user, 0) + units
         return self._chosen(users_of(spent))
 
-    def _next_span(self, found: Sources) -> TimeRange | None:
+    def _next_span(self, found: HourSources) -> TimeRange | None:
         return hourly.next_span(self._present(found), found, self._chunk.length, self._ledger.settings.zone)
 
-    def _present(self, found: Sources) -> Known:
+    def _present(self, found: HourSources) -> Known:
         return hourly.carried_on(self._known, found)
 
-    def _read(self, found: Sources, span: TimeRange) -> None:
+    def _read(self, found: HourSources, span: TimeRange) -> None:
         """Read a stretch of the log in one transaction, and keep it once that has ended."""
         read = self._read_log(lambda session, table, state: self._read_hours(session, table, state, found, span))
         if read is not None:
             self._keep(*read)
 
     def _read_hours(
-        self, session: Session, table: LogTable, state: State, found: Sources, span: TimeRange
+        self, session: Session, table: LogTable, state: State, found: HourSources, span: TimeRange
     ) -> tuple[Mapping[int, Hour | None], Known] | None:
         ledger, zone, by = self._ledger, self._ledger.settings.zone, self._ledger.classification
         known, chunk = self._present(found), self._chunk

@@ -14,7 +14,7 @@ from exporter.database.probe_query import read_sums
 from exporter.database.session import Session
 from exporter.ledger.calendar import HOUR, QUARTER_HOUR
 from exporter.ledger.model import TimeRange
-from exporter.ledger.probing import Round, Slices, Sums, Watch, judge, next_span, settle
+from exporter.ledger.probing import ProbeMemory, Round, Slices, Sums, judge, next_span, settle
 
 INTERVAL = 60.0
 """Seconds from one round to the next, at least."""
@@ -39,7 +39,7 @@ class LateRows:
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._watch = Watch()
+        self._watch = ProbeMemory()
         self._next = 0.0
         self._next_read = 0.0
         self._owes_read = False
@@ -48,7 +48,7 @@ class LateRows:
         self._longest = 24 * HOUR
 
     @property
-    def watch(self) -> Watch:
+    def watch(self) -> ProbeMemory:
         """What is remembered from one round to the next."""
         return self._watch
 

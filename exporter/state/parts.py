@@ -10,7 +10,7 @@ from exporter.ledger.model import Admission, Candidate, Series, SkippedValue
 from exporter.state.codec import decode_aggregate, dumps, encode_aggregate
 
 
-class Part(NamedTuple):
+class PartCodec(NamedTuple):
     """How a key and a value are made of JSON, and the JSON of a value; that of a key is the key as a list."""
 
     key: Callable[[Any], Any]
@@ -23,19 +23,19 @@ def _series(key: Any) -> Series:
 
 
 PARTS = {
-    "totals": Part(_series, decode_aggregate, encode_aggregate),
-    "corrections": Part(_series, int),
-    "skipped": Part(lambda key: SkippedValue(*key), int),
-    "days": Part(lambda key: (key[0], _series(key[1])), int),
-    "user_days": Part(tuple, int),
-    "group_days": Part(tuple, int),
-    "admitted": Part(_series, lambda value: Admission(*value), astuple),
-    "seen_operations": Part(str, float),
-    "seen_models": Part(str, float),
-    "succeeded_models": Part(str, float),
-    "shown_users": Part(str, int),
-    "shown_groups": Part(str, int),
-    "candidates": Part(_series, lambda value: Candidate(*value)),
+    "totals": PartCodec(_series, decode_aggregate, encode_aggregate),
+    "corrections": PartCodec(_series, int),
+    "skipped": PartCodec(lambda key: SkippedValue(*key), int),
+    "days": PartCodec(lambda key: (key[0], _series(key[1])), int),
+    "user_days": PartCodec(tuple, int),
+    "group_days": PartCodec(tuple, int),
+    "admitted": PartCodec(_series, lambda value: Admission(*value), astuple),
+    "seen_operations": PartCodec(str, float),
+    "seen_models": PartCodec(str, float),
+    "succeeded_models": PartCodec(str, float),
+    "shown_users": PartCodec(str, int),
+    "shown_groups": PartCodec(str, int),
+    "candidates": PartCodec(_series, lambda value: Candidate(*value)),
 }
 """By the name of the field in `State`, and in `Shadow` where it has one."""
 

@@ -11,7 +11,7 @@ AT_ONCE = 16
 
 
 class StoredShadow:
-    """What `exporter.ledger.shadow.Stored` asks for. Every method may raise `DiskSilent`."""
+    """What `exporter.ledger.shadow.ShadowStore` asks for. Every method may raise `DiskSilent`."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal

@@ -19,7 +19,7 @@ from exporter.cli import main
 from exporter.database.errors import NotVisible
 from exporter.demo.profiles import USERS
 from exporter.digest.message import embed
-from exporter.digest.model import Forecast, LeftOut, UsersPast
+from exporter.digest.model import DigestForecast, LeftOut, UsersPast
 from exporter.digest.run import Wanted, read_digest
 from exporter.errors import UserError
 from tests.support.clock import START, Clock
@@ -193,7 +193,7 @@ def test_forecast_anomalies_and_recommendations_are_of_the_log(log: Log, clock: 
     fill_hours(log, clock, 64)
     found = digest_of(log, tmp_path, monthly_limit_usd=500)
     assert found.day.cost == units(38)
-    assert isinstance(found.forecast, Forecast)
+    assert isinstance(found.forecast, DigestForecast)
     # ten hours of today are there, of which the last one has begun
     assert found.forecast.today.expected == pytest.approx(units(24), rel=0.1)
     assert found.forecast.month.expected == pytest.approx(units(30 * 24 + 14), rel=0.05)

@@ -22,7 +22,7 @@ from exporter.errors import UserError
 from exporter.findings import Level
 from exporter.preflight.run import run
 from exporter.reconcile.log import logged
-from exporter.reconcile.period import Period
+from exporter.reconcile.period import DayRange
 from exporter.reconcile.run import Wanted, run_reconcile
 from exporter.reports.budgets import run_budget
 from exporter.sql_files.render import render
@@ -333,7 +333,7 @@ def test_settings_of_public_logs_tell_the_group(source: str, embedded_database: 
         edges = [scraped.one(f"ai_spend_window_{edge}_timestamp_seconds", window="day") for edge in ("start", "end")]
     rules = settings.classification()
     with one_session(settings, resolve_conninfo(settings, {}), "tests", 60) as session:
-        day = Period(int(edges[0]), int(edges[1]), ZoneInfo("UTC"))
+        day = DayRange(int(edges[0]), int(edges[1]), ZoneInfo("UTC"))
         truth = logged(session, session.log(rules), rules, "group", day)
     values = {dict(labels)["group"]: value for (_, labels), value in scraped.having(SPEND).items() if value}
     assert values == pytest.approx({name: units / USD for name, (units, _) in truth.items() if units}, rel=1e-12)

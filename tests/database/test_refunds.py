@@ -19,7 +19,7 @@ from exporter.database.one_session import one_session
 from exporter.demo.profiles import USERS
 from exporter.ledger.aggregate import money_units
 from exporter.reconcile.log import logged
-from exporter.reconcile.period import By, Period
+from exporter.reconcile.period import By, DayRange
 from exporter.reports.recent import Wanted, run_operations
 from exporter.verify.database import spent_since
 from tests.support import ROOT
@@ -150,7 +150,7 @@ def test_all_reports_say_what_plain_sql_says(log: Log, tmp_path: Path) -> None:
         table = session.log(rules)
         kinds: tuple[By, ...] = ("operation", "model", "user", "day")
         for by in kinds:
-            found = logged(session, table, rules, by, Period(now - 86_400, now + 1, ZoneInfo("UTC")))
+            found = logged(session, table, rules, by, DayRange(now - 86_400, now + 1, ZoneInfo("UTC")))
             assert sum(units for units, _ in found.values()) == money_units(1) * total // 10**6
     log.execute((ROOT / "deploy" / "sql" / "dashboards.sql").read_text())
     for view in ("operations", "spending"):

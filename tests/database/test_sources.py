@@ -32,7 +32,7 @@ from exporter.digest.run import read_digest
 from exporter.figures import Figure
 from exporter.ledger.model import TimeRange
 from exporter.reconcile.log import logged
-from exporter.reconcile.period import By, Period
+from exporter.reconcile.period import By, DayRange
 from exporter.reports.prices import run_prices
 from exporter.reports.recent import Wanted, run_operations
 from exporter.verify.database import check_database, spent_since
@@ -202,7 +202,7 @@ def test_commands_follow_the_settings(public: PublicLog, embedded_database: str,
         log = session.log(rules)
         kinds: tuple[By, ...] = ("operation", "model", "user", "day")
         for by in kinds:
-            period = Period(now - 86_400, now + 1, ZoneInfo("UTC"))
+            period = DayRange(now - 86_400, now + 1, ZoneInfo("UTC"))
             found = logged(session, log, rules, by, period)
             assert round(sum(units for units, _ in found.values()) / 1000) == truth.cost
 

@@ -8,10 +8,10 @@ from exporter.catalog import USD
 from exporter.digest.model import (
     Advice,
     Anomaly,
-    Day,
     Digest,
+    DigestDay,
+    DigestForecast,
     FiredAlert,
-    Forecast,
     Mover,
     Reached,
     UsersPast,
@@ -48,12 +48,12 @@ def full_digest(about: date = THURSDAY, **changes: Any) -> Digest:
     )
     known: dict[str, Any] = {
         "zone": "Europe/Berlin",
-        "day": Day(ordinal, 8421, 131, spend[ordinal], units(118), 7, movers),
+        "day": DigestDay(ordinal, 8421, 131, spend[ordinal], units(118), 7, movers),
         "spend": spend,
         "daily_limit": units(200),
         "monthly_limit": units(4000),
         "users": UsersPast(1, 3, ("3f2a9c01",)),
-        "forecast": Forecast(
+        "forecast": DigestForecast(
             projection.Forecast(units(112), units(95), units(140)),
             projection.Forecast(units(2900), units(2700), units(3250)),
             ahead,

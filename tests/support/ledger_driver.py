@@ -23,8 +23,8 @@ from exporter.ledger.model import (
     State,
     TimeRange,
 )
-from exporter.ledger.probing import Sums, Watch, held_sums
-from exporter.ledger.reclassify import Reads, SettingsChange, Step, Stretch
+from exporter.ledger.probing import ProbeMemory, Sums, held_sums
+from exporter.ledger.reclassify import Reads, ReclassificationStep, SettingsChange, Stretch
 from exporter.ledger.shadow import Reclassification, Shadow, begin_shadow
 from tests.support.model_log import Classes, Log, Row
 
@@ -47,7 +47,7 @@ class Disk:
         self.shadow = ShadowDisk()
         self.going: Reclassification | None = None
 
-    def commit_step(self, step: Step) -> None:
+    def commit_step(self, step: ReclassificationStep) -> None:
         """Write a step of taking up changed settings, all of it or nothing."""
         self.shadow.kept.update(step.shadow)
         if step.going is None:
@@ -143,7 +143,7 @@ class Exporter:
     switched: Callable[[State, Reclassification | None], None] = ignore
     dropped: Callable[[], None] = ignore
     sequence: int = 0
-    watch: Watch = field(default_factory=Watch)
+    watch: ProbeMemory = field(default_factory=ProbeMemory)
     wanted: tuple[LedgerSettings, Classes] | None = None
     knows_old: bool = True
 
@@ -296,7 +296,7 @@ class Exporter:
         """A new process: the durable state, and zeros that are shown anew. `changed` are new values of the rules."""
         self.settings = replace(self.settings, **changed)  # type: ignore[arg-type]
         self.state = self.disk.load()
-        self.watch = Watch()
+        self.watch = ProbeMemory()
         self.commit(Changes(admitted=dict(exposed.restart_zero_hold(self.state, self.settings))))
 
     # -- changed settings
@@ -392,7 +392,7 @@ class Exporter:
             self._adopt(settings)
             self.switched(before, going)
 
-    def _take(self, step: Step) -> None:
+    def _take(self, step: ReclassificationStep) -> None:
         self.disk.commit_step(step)
         self.state.apply(step.changes)
 

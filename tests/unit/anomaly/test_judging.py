@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.anomaly.baseline import LEAST_WEEKS, Baselines, History
+from exporter.anomaly.baseline import LEAST_WEEKS, Baselines, OperationHistory
 from exporter.anomaly.judging import Verdict, judge
 from exporter.anomaly.measures import (
     CALLS,
@@ -77,13 +77,13 @@ def verdict(
 ) -> Verdict | None:
     """The verdict at the end of the hour that began at `present`, by all hours before it."""
     before = {start: sums for start, sums in known.items() if start < present}
-    history = History(min(before) if began is None else began, present, before)
+    history = OperationHistory(min(before) if began is None else began, present, before)
     return judge(measure, newest(present, zone), known, Baselines(history, zone).of)
 
 
 def odd(known: Mapping[int, HourFigures], begins: int, ends: int, zone: ZoneInfo = BERLIN) -> Iterator[int]:
     """The hours at whose ends more than the floor was spent oddly."""
-    baselines = Baselines(History(min(known), ends, known), zone)
+    baselines = Baselines(OperationHistory(min(known), ends, known), zone)
     for present in hours_between(begins, ends, zone):
         found = judge(SPEND, newest(present, zone), known, baselines.of)
         if found is not None and found.excess > FLOOR:
@@ -182,7 +182,7 @@ def test_what_has_lasted_for_days_is_usual_then() -> None:
 def test_an_operation_that_is_new_is_odd_on_its_first_day_alone() -> None:
     begins, launch, ends = at(2026, 3, 2), at(2026, 5, 5), at(2026, 5, 20)
     known = {hour: sums for hour, sums in hours(office, begins, ends).items() if hour >= launch}
-    baselines = Baselines(History(begins, ends, known), BERLIN)
+    baselines = Baselines(OperationHistory(begins, ends, known), BERLIN)
     found = {
         datetime.fromtimestamp(present, BERLIN).date()
         for present in range(launch, ends, HOUR)
@@ -205,7 +205,7 @@ def test_a_cold_start_is_silent_until_the_history_is_long_enough() -> None:
 def test_without_any_history_nothing_is_said() -> None:
     present = at(2026, 3, 4)
     for measure in MEASURES:
-        history = History(present, present)
+        history = OperationHistory(present, present)
         assert judge(measure, newest(present), {present: calls(900)}, Baselines(history, BERLIN).of) is None
 
 

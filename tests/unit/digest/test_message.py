@@ -14,10 +14,10 @@ from exporter.digest.message import PICTURE, as_markdown, embed, payload, safe
 from exporter.digest.model import (
     Advice,
     Anomaly,
-    Day,
     Digest,
+    DigestDay,
+    DigestForecast,
     FiredAlert,
-    Forecast,
     LeftOut,
     Mover,
     Reached,
@@ -35,7 +35,7 @@ ESTIMATES = st.builds(projection.Forecast, AMOUNTS, AMOUNTS, AMOUNTS)
 REACHED = st.sampled_from(Reached) | st.integers(0, 4_000_000_000)
 LEFT_OUT = st.builds(LeftOut, TEXTS)
 DAYS = st.builds(
-    Day,
+    DigestDay,
     st.just(THURSDAY.toordinal()),
     st.integers(0, 10**12),
     st.integers(0, 10**6),
@@ -52,7 +52,7 @@ DIGESTS = st.builds(
     st.none() | AMOUNTS,
     st.none() | AMOUNTS,
     LEFT_OUT | st.builds(UsersPast, AMOUNTS, AMOUNTS, st.lists(TEXTS, max_size=3).map(tuple)),
-    LEFT_OUT | st.builds(Forecast, ESTIMATES, ESTIMATES, st.just({}), REACHED, REACHED),
+    LEFT_OUT | st.builds(DigestForecast, ESTIMATES, ESTIMATES, st.just({}), REACHED, REACHED),
     LEFT_OUT | st.lists(st.builds(Anomaly, TEXTS, TEXTS, TEXTS), max_size=8).map(tuple),
     LEFT_OUT | st.lists(st.builds(Advice, TEXTS, st.none() | AMOUNTS), max_size=12).map(tuple),
     LEFT_OUT | st.lists(st.builds(FiredAlert, TEXTS, TEXTS, AMOUNTS, AMOUNTS, st.booleans()), max_size=30).map(tuple),
@@ -111,7 +111,7 @@ def test_a_whole_digest_in_words() -> None:
         "8,421 calls, 1.6% failed; 42% more than the mean of the 7 days before ($118.00)",
         "**June so far: $1,",
         "of $4,000 (",
-        "**Forecast:** today $112 ($95 to $140), June $2,900 ($2,700 to $3,250)",
+        "**DigestForecast:** today $112 ($95 to $140), June $2,900 ($2,700 to $3,250)",
         "▲ +$41 email-compose, claude-opus-4.5: $61",
         "▼ −$9.50 analytics-summary, deepseek-v3.2: $20",
         "• 1 past their daily limit: 3f2a9c01\n• 3 past their warning",
@@ -164,7 +164,7 @@ def test_the_day_against_a_usual_one(day: dict[str, Any], expected: str) -> None
 
 def test_when_a_limit_is_reached_is_said_in_the_budgets_zone() -> None:
     digest = full_digest()
-    assert isinstance(digest.forecast, Forecast)
+    assert isinstance(digest.forecast, DigestForecast)
     at = 1_782_291_600  # 2026-06-24 09:00 UTC
     text = shown(replace(digest, forecast=replace(digest.forecast, monthly_limit_at=at)))
     assert "⚠️ June's limit of $4,000 is reached on Wednesday, 24 June, about 11:00" in text
@@ -225,7 +225,7 @@ def test_the_message_that_the_page_shows() -> None:
     digest = full_digest(
         day,
         zone="UTC",
-        day=Day(
+        day=DigestDay(
             day.toordinal(),
             2260,
             36,
@@ -238,7 +238,7 @@ def test_the_message_that_the_page_shows() -> None:
         daily_limit=units(10),
         monthly_limit=units(200),
         users=UsersPast(0, 0),
-        forecast=Forecast(
+        forecast=DigestForecast(
             projection.Forecast(units(7.14), units(5.88), units(8.71)),
             projection.Forecast(units(195), units(193), units(197)),
         ),

@@ -7,7 +7,7 @@ import pytest
 
 from exporter.digest.ahead import TOO_LITTLE, foretell
 from exporter.digest.hours import Hours
-from exporter.digest.model import Forecast, LeftOut, Reached
+from exporter.digest.model import DigestForecast, LeftOut, Reached
 from exporter.digest.odd import find_anomalies
 from exporter.ledger.calendar import day_start
 from exporter.ledger.hourly import day_hours
@@ -38,7 +38,7 @@ def told(
 
 def test_a_steady_history_goes_on_steadily() -> None:
     found = told()
-    assert isinstance(found, Forecast)
+    assert isinstance(found, DigestForecast)
     assert found.today.expected == pytest.approx(units(24), rel=0.01)
     assert found.month.expected == pytest.approx(units(414 + 18 + 12 * 24), rel=0.01)
     assert found.today.lower <= found.today.expected <= found.today.upper
@@ -53,14 +53,14 @@ def test_a_steady_history_goes_on_steadily() -> None:
 
 def test_when_limits_are_reached() -> None:
     found = told(daily=30, monthly=700)
-    assert isinstance(found, Forecast)
+    assert isinstance(found, DigestForecast)
     assert found.daily_limit_at is Reached.NOT
     # 286 more than 414 are spent after 286 hours
     assert isinstance(found.monthly_limit_at, int)
     expected = datetime(2026, 6, 18, 6, tzinfo=BERLIN) + timedelta(hours=286)
     assert abs(found.monthly_limit_at - expected.timestamp()) < 3600
     over = told(daily=5, monthly=None)
-    assert isinstance(over, Forecast)
+    assert isinstance(over, DigestForecast)
     assert over.daily_limit_at is Reached.PAST
     assert over.monthly_limit_at is Reached.NO_LIMIT
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from exporter.digest.model import Digest, Forecast, LeftOut, Mover
+from exporter.digest.model import Digest, DigestForecast, LeftOut, Mover
 from exporter.digest.picture import STYLE, draw, figure_of, named_days, shown_days
 from exporter.digest.words import short
 from exporter.errors import UserError
@@ -85,7 +85,7 @@ def test_every_text_is_in_the_picture_and_none_covers_another(
         if change
     )
     spend = {each: round(cost * scale / 100) for each, cost in digest.spend.items()}
-    assert isinstance(digest.forecast, Forecast)
+    assert isinstance(digest.forecast, DigestForecast)
     days = {
         each: projection.Forecast(*(part * scale / 100 for part in (guess.expected, guess.lower, guess.upper)))
         for each, guess in digest.forecast.days.items()

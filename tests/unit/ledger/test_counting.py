@@ -13,7 +13,7 @@ from exporter.ledger import aggregate as figures
 from exporter.ledger import slices
 from exporter.ledger.advance import advance, quarters_within
 from exporter.ledger.exposed import spend_today, user_spend_today
-from exporter.ledger.model import NO_CELL, Cell, Changes, Series, TimeRange
+from exporter.ledger.model import NO_CELL, Bucket, Cell, Changes, Series, TimeRange
 from exporter.ledger.plan import Plan
 from exporter.ledger.slices import with_waiting
 from exporter.state.users import forget_users
@@ -83,10 +83,10 @@ class TestRowsThatCome:
         real = Plan.overflow_labels
 
         def overflow_labels(
-            plan: Plan, start: int, cells: Mapping[Series, figures.Aggregate]
+            plan: Plan, start: int, bucket: Bucket, routes: Mapping[str, str]
         ) -> dict[Series, figures.Aggregate]:
             worked.append(start)
-            return real(plan, start, cells)
+            return real(plan, start, bucket, routes)
 
         monkeypatch.setattr(Plan, "overflow_labels", overflow_labels)
 

@@ -17,6 +17,7 @@ from exporter.ledger.aggregate import (
     money_units,
     subtract,
     total,
+    units_of,
     usd,
     with_figure,
 )
@@ -58,7 +59,7 @@ def test_digits_past_the_twelfth_are_rounded_half_to_even() -> None:
 
 @given(st.integers(0, 10**9))
 def test_money_of_a_column_of_integers_is_whole_dollars(dollars: int) -> None:
-    assert money_units(dollars) == Figure.COST.units(dollars) == money_units(Decimal(dollars)) == dollars * USD
+    assert money_units(dollars) == units_of(Figure.COST, dollars) == money_units(Decimal(dollars)) == dollars * USD
 
 
 def test_money_is_printed_as_dollars() -> None:

@@ -11,7 +11,7 @@ from exporter.figures import Figure
 from exporter.ledger import hourly
 from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, ZERO, Aggregate
 from exporter.ledger.calendar import HOUR, QUARTER_HOUR, day_of, day_start
-from exporter.ledger.hourly import Known, Sources
+from exporter.ledger.hourly import HourSources, Known
 from exporter.ledger.model import OTHER, Bucket, Cell, Hour, HourFigures, Phase, Progress, Series, Slice, UserSpend
 
 ZONES = [
@@ -75,7 +75,7 @@ def test_reading_on_reads_every_hour_once_and_ends(
         return hourly.hour_start(first + number * HOUR, zone)
 
     begin = day_start(date(2026, 10, 20).toordinal() + back_to, zone)
-    found = Sources(slices=at(users), users=at(users), until=max(at(users), begin), back_to=begin)
+    found = HourSources(slices=at(users), users=at(users), until=max(at(users), begin), back_to=begin)
     known = hourly.carried_on(Known(at(min(lo, hi)), at(max(lo, hi)), None if oldest is None else at(oldest)), found)
     read: list[int] = []
     for _ in range(2000):
@@ -97,7 +97,7 @@ def test_reading_on_reads_every_hour_once_and_ends(
 
 
 def test_what_is_too_old_is_begun_anew() -> None:
-    found = Sources(slices=90 * HOUR, users=100 * HOUR, until=120 * HOUR, back_to=48 * HOUR)
+    found = HourSources(slices=90 * HOUR, users=100 * HOUR, until=120 * HOUR, back_to=48 * HOUR)
     assert hourly.carried_on(None, found) == Known(100 * HOUR, 100 * HOUR)
     assert hourly.carried_on(Known(0, 47 * HOUR, 0), found) == Known(100 * HOUR, 100 * HOUR)
     assert hourly.carried_on(Known(0, 50 * HOUR, 0), found) == Known(48 * HOUR, 50 * HOUR, 0)
@@ -135,7 +135,7 @@ def test_hours_come_from_the_ledger_as_far_as_it_has_them_whole(compacted: int, 
     )
     found = hourly.sources(progress, now, ZoneInfo("UTC"), 1)
     # users are kept of yesterday and today alone
-    assert found == Sources(slices=slices, users=11 * DAY, until=12 * DAY + 4 * HOUR, back_to=5 * DAY)
+    assert found == HourSources(slices=slices, users=11 * DAY, until=12 * DAY + 4 * HOUR, back_to=5 * DAY)
     assert hourly.begin(found) == Known(11 * DAY, 11 * DAY)
 
 
@@ -215,7 +215,7 @@ def test_nobody_knows_of_a_user_who_is_not_kept() -> None:
     ],
 )
 def test_a_gap_is_read_before_what_is_older(known: Known, length: int, expected: tuple[int, int] | None) -> None:
-    found = Sources(slices=10 * DAY, users=11 * DAY, until=12 * DAY, back_to=5 * DAY)
+    found = HourSources(slices=10 * DAY, users=11 * DAY, until=12 * DAY, back_to=5 * DAY)
     span = hourly.next_span(known, found, length, ZoneInfo("UTC"))
     assert (None if span is None else (span.lo, span.hi)) == expected
 

@@ -11,7 +11,7 @@ from exporter.figures import SUMMED, Figure
 from exporter.ledger import probing, schedule
 from exporter.ledger.calendar import HOUR, MINUTE, QUARTER_HOUR, floor_to
 from exporter.ledger.model import Series, TimeRange
-from exporter.ledger.probing import MOST_TRIES, ROUNDS, Sums, Watch, held_sums
+from exporter.ledger.probing import MOST_TRIES, ROUNDS, ProbeMemory, Sums, held_sums
 from tests.support.ledger_driver import SETTINGS, START, Exporter, started
 from tests.support.model_log import Log
 from tests.support.oracle import Oracle
@@ -115,9 +115,9 @@ class TestWhatIsLookedAt:
 
     def test_a_round_that_had_no_time_for_all_goes_on_where_it_ended(self) -> None:
         exporter = living(Log(), settings=LONG)
-        asked = probing.next_round(Watch(), exporter.state, exporter.now)
+        asked = probing.next_round(ProbeMemory(), exporter.state, exporter.now)
         some = {span: exporter.sums(span) for span in (*asked.recent, *asked.older[:7])}
-        watch = probing.judge(Watch(), asked, exporter.state.slices, some, 10**9)
+        watch = probing.judge(ProbeMemory(), asked, exporter.state.slices, some, 10**9)
         assert watch.whole
         again = probing.next_round(watch, exporter.state, exporter.now)
         assert again.older[0] == asked.older[7]
@@ -126,7 +126,7 @@ class TestWhatIsLookedAt:
 
 def exporter_slices(exporter: Exporter) -> set[TimeRange]:
     """The slices that no scrape reads again."""
-    until = schedule.oldest_open(exporter.state, exporter.state.progress)
+    until = schedule.oldest_open(exporter.state)
     return {TimeRange(s.start, s.start + s.width) for s in exporter.state.slices.values() if s.start < until}
 
 

@@ -60,7 +60,7 @@ class TestRowsInProgress:
         exporter.scrape()
         assert exporter.count(Figure.COST) == USD
         assert exporter.state.progress.late_rows == 0
-        assert schedule.oldest_open(exporter.state, exporter.state.progress) > START
+        assert schedule.oldest_open(exporter.state) > START
 
     def test_for_an_hour_at_most(self) -> None:
         log = Log()
@@ -170,7 +170,7 @@ class TestRereads:
         assert exporter.next_work() is None
 
     def test_the_horizon_is_the_last_age(self) -> None:
-        assert schedule.reread_ages(SETTINGS) == (HOUR, 4 * HOUR)
+        assert schedule.reread_ages(SETTINGS.horizon) == (HOUR, 4 * HOUR)
         assert schedule.stage_at(HOUR - 1, SETTINGS) == 0
         assert schedule.stage_at(HOUR, SETTINGS) == 1
         assert schedule.stage_at(5 * HOUR, SETTINGS) == 2

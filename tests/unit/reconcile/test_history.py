@@ -14,7 +14,7 @@ import pytest
 from exporter.catalog import USD
 from exporter.errors import UserError
 from exporter.reconcile.history import read_history
-from exporter.reconcile.period import Period
+from exporter.reconcile.period import DayRange
 from exporter.verify.web import Part
 
 DAY, LOOKBACK = 86_400, 300
@@ -86,10 +86,10 @@ def rising(since: int, until: int, begin: float, rate: float) -> dict[int, float
     return {at + 7: begin + rate * (at - since) for at in range(since, until, 60)}
 
 
-TWO_DAYS = Period(START, START + 2 * DAY, ZoneInfo("UTC"))
+TWO_DAYS = DayRange(START, START + 2 * DAY, ZoneInfo("UTC"))
 
 
-def amounts(part: Part, by: Any = "model", period: Period = TWO_DAYS) -> dict[str, float]:
+def amounts(part: Part, by: Any = "model", period: DayRange = TWO_DAYS) -> dict[str, float]:
     found = read_history(part, "ours", by, period)
     return {key: round(units / USD, 9) for key, units in (found.amounts or {}).items()}
 
@@ -137,7 +137,7 @@ def test_days_of_a_zone_whose_clock_is_moved(part: Part, series: list[tuple[dict
     # 2026-03-28 to 30: 24 and 23 hours
     lo = 1_774_652_400
     series.append((of("m1"), rising(lo - 600, lo + 3 * DAY, 0, 1.0)))
-    period = Period(lo, lo + 47 * 3600, berlin)
+    period = DayRange(lo, lo + 47 * 3600, berlin)
     assert amounts(part, "day", period) == {"2026-03-28": 24 * 3600, "2026-03-29": 23 * 3600}
 
 

@@ -10,10 +10,10 @@ import pytest
 from exporter.catalog import USD
 from exporter.config import Config
 from exporter.errors import UserError
-from exporter.reconcile.period import By, Period
+from exporter.reconcile.period import By, DayRange
 from exporter.reconcile.provider import as_source, charges, parse_columns, read_charges
 
-JUNE = Period(
+JUNE = DayRange(
     int(datetime(2026, 6, 1, tzinfo=UTC).timestamp()),
     int(datetime(2026, 7, 1, tzinfo=UTC).timestamp()),
     ZoneInfo("UTC"),
