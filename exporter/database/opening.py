@@ -20,7 +20,7 @@ BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # name means.
 _NEEDED = """
 SELECT extract(epoch FROM pg_catalog.now())::pg_catalog.float8, pg_catalog.current_database()::pg_catalog.text,
-       pg_catalog.current_schemas(false)::pg_catalog.text, pg_catalog.current_setting('in_hot_standby', true),
+       pg_catalog.current_schemas(false), pg_catalog.current_setting('in_hot_standby', true),
        pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
        pg_catalog.set_config('statement_timeout', %(ms)s, true), pg_catalog.set_config('lock_timeout', %(lock)s, true),
        pg_catalog.set_config('row_security', %(rows)s, true)
@@ -43,14 +43,14 @@ _LOCK_SHARE = 0.8  # of a statement's time that it may wait for a lock
 class Begun(NamedTuple):
     """What a transaction begins with.
 
-    `clock` is the server's time in seconds since the epoch, `path` has the schemas of the role's own search path, as an
-    array in SQL, and `hot_standby` is a setting that servers before 14 do not have. `process` is the server's, None
+    `clock` is the server's time in seconds since the epoch, `path` has the schemas of the role's own search path,
+    and `hot_standby` is a setting that servers before 14 do not have. `process` is the server's, None
     where it does not say.
     """
 
     clock: float
     database: str
-    path: str
+    path: Sequence[str]
     hot_standby: str | None
     process: int | None = None
 
@@ -140,4 +140,4 @@ def limits(milliseconds: int) -> Mapping[str, str]:
 
 
 def _begun(row: tuple[Any, ...] | None) -> Begun:
-    return Begun(*row[:4], *row[_PROCESS : _PROCESS + 1]) if row else Begun(0.0, "", "{}", None)
+    return Begun(*row[:4], *row[_PROCESS : _PROCESS + 1]) if row else Begun(0.0, "", (), None)

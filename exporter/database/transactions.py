@@ -35,9 +35,6 @@ _SOONEST = 0.1  # seconds that a connection has at least, once its end is due
 
 _DEADLINES = Deadlines()
 
-_USUAL_PATH = "{public}"
-"""The search path of most roles, as an array in SQL: a guess, until one has been seen."""
-
 _SEQUENCE = itertools.count(1)
 
 
@@ -86,7 +83,6 @@ class Database:
         self._is_asked = False
         self._start = Opening()
         self._habits: dict[str, _Habit] = {}
-        self._path = _USUAL_PATH
         self._is_direct = False  # the connection's end is the server itself
         self._names_itself = True  # the server says which one it is
         self._may_guess = True  # the last guess on a new connection was answered
@@ -171,8 +167,7 @@ class Database:
 
     def _session(self, cursor: Rows, start: _Start, deadline: float, longest: float) -> Session:
         """A session on the transaction that has begun."""
-        soon = itertools.chain(*(next_questions(*known) for known in start.answers))
-        self._path = start.begun.path
+        soon = itertools.chain(*(next_questions(*known, start.begun.path) for known in start.answers))
         # a pooler makes up a process that it names at the login
         self._is_direct = start.begun.process == cursor.connection.info.backend_pid
         return Session(
@@ -230,7 +225,7 @@ class Database:
                 habit = _Habit()  # the questions may be what was not answered in time
             self._cut_off = False
         if not habit.questions:
-            habit = _Habit(find_questions(tables, self._path))
+            habit = _Habit(find_questions(tables))
         connection, start = self._log_in(timeout, timing, habit)
         return connection, start or self._begin_on(connection, timeout + _GRACE, timing, _Habit())
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from exporter.database.session import Session
 
 # What puts other files below a table may change versions without changing values. A server before 12 has no access
-# methods of tables.
+# methods of tables; 3 is the function of `heap` in all others.
 _VERSIONS = """
 SELECT pg_catalog.version(), pg_catalog.to_regclass('pg_catalog.pg_dist_partition') IS NULL,
-       coalesce(a.amname = 'heap' AND a.amhandler::pg_catalog.text = 'heap_tableam_handler', false),
+       coalesce(a.amname = 'heap' AND a.amhandler::pg_catalog.oid = 3, false),
        pg_catalog.has_column_privilege(c.oid, 'xmin'::pg_catalog.text, 'SELECT'),
        {virtual}, pg_catalog.pg_backend_pid(), c.relfilenode::pg_catalog.int8
 FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam

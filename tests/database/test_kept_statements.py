@@ -122,7 +122,7 @@ CHANGES = {
     "model": "ALTER TABLE ai_operation_log ALTER model_used TYPE varchar(40)",
     "zone": "ALTER TABLE ai_operation_log ALTER created_at TYPE timestamptz USING created_at AT TIME ZONE 'UTC'",
     "column_comes": "ALTER TABLE ai_operation_log ADD cached_tokens integer DEFAULT 0",
-    "column_goes": "ALTER TABLE ai_operation_log DROP COLUMN operation_type CASCADE",
+    "column_goes": "ALTER TABLE ai_operation_log ADD more integer; ALTER TABLE ai_operation_log DROP more",
     "swapped": "CREATE TABLE other (LIKE ai_operation_log INCLUDING ALL);"
     " INSERT INTO other SELECT * FROM ai_operation_log;"
     " ALTER TABLE ai_operation_log RENAME TO gone; ALTER TABLE other RENAME TO ai_operation_log",
