@@ -169,7 +169,9 @@ def find_relation(
     if any(other_collation or oid not in _OWN_TYPES for _, other_collation, _, _, oid, _ in columns):
         beneath = catalog.execute(_BENEATH, {"oid": found.oid}).fetchall()
         return _relation(found, tuple(beneath))
-    own = ((number, name, "pg_catalog", "", kind, _OWN_TYPES[oid], oid, kind) for _, _, number, name, oid, kind in columns)
+    own = (
+        (number, name, "pg_catalog", "", kind, _OWN_TYPES[oid], oid, kind) for _, _, number, name, oid, kind in columns
+    )
     return _relation(found, tuple(sorted(own)))
 
 

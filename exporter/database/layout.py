@@ -12,7 +12,6 @@ from exporter.database.errors import SchemaProblem
 from exporter.database.names import quoted
 from exporter.database.views import view_name, view_sql
 
-
 TABLES = ("r", "p")
 """The kinds of relations that are tables: plain ones, and those with partitions."""
 

@@ -1,6 +1,5 @@
-"""Statements that the server keeps: where the connection's end is the server itself, and never at a figure's expense."""
+"""Statements that the server keeps: only where it is the connection's end itself, and never at a figure's expense."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,8 @@ import pytest
 from exporter.config import Config, QualifiedName
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.transactions import Database
-from exporter.ledger.model import TimeRange
 from tests.support.harness import Log, fixed_layout, running
-from tests.support.wire import READS_TABLES, READS_THE_LOG, Wire, wire_to
+from tests.support.wire import READS_TABLES, READS_THE_LOG, wire_to
 
 layout = fixed_layout("success")
 
@@ -86,7 +84,7 @@ def test_nothing_is_kept_where_the_server_is_not_the_one_of_the_login(log: Log, 
 
 def test_no_two_connections_give_a_statement_the_same_name(database: Database, log: Log) -> None:
     """One that a pooler in between passes on to another client's server is then unknown, and not another statement."""
-    names = set()
+    names: set[tuple[str]] = set()
     for _ in range(2):
         for _ in range(2):
             connection, _columns = look(database)
