@@ -139,7 +139,8 @@ def test_a_change_of_the_table_costs_no_scrape(log: Log, tmp_path: Path, change:
             log.insert(cost="1")
             assert exporter.scrape().money == number * 1_000_000
         log.execute(CHANGES[change])
-        assert exporter.scrape().money == 7_000_000
+        scraped = exporter.scrape()
+        assert (scraped.up, scraped.money) == (1, 7_000_000)
         if change != "viewed":
             log.insert(cost="1")
             assert exporter.scrape().money == 8_000_000
