@@ -21,6 +21,7 @@ from exporter.database.conninfo import ConnInfo
 from exporter.database.encoding import Charset, Numbered, charset_of, encode_statement
 from exporter.database.errors import (
     DatabaseError,
+    PlanOutdated,
     QueryTimeout,
     SchemaProblem,
     translate,
@@ -151,15 +152,23 @@ class Session:
     ) -> list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
         """As `table`, for several statements in one round trip, each of which may take all that is left.
 
-        The server keeps their plans: only where the connection's end is the server itself.
+        The server keeps their plans: only where the connection's end is the server itself. Raises `PlanOutdated` where
+        one of them does not fit the table any more.
         """
         connection = self._cursor.connection
-        with self._pipeline():
-            self.limit()
-            cursors = [
-                execute_numbered(connection, statement.text, [values[name] for name in statement.names], prepare=True)
-                for statement, values in statements
-            ]
+        try:
+            with self._pipeline():
+                self.limit()
+                cursors = [
+                    execute_numbered(
+                        connection, statement.text, [values[name] for name in statement.names], prepare=True
+                    )
+                    for statement, values in statements
+                ]
+        except (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName):
+            # the driver forgets all that is kept when the transaction is rolled back
+            hint = "nothing, if this does not come again: it is tried again"
+            raise PlanOutdated("the log was changed while it was read", hint) from None
         return [(_column_names(cursor), cursor.fetchall()) for cursor in cursors]
 
     def look_up(self, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
