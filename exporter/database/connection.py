@@ -42,7 +42,7 @@ _KEEPALIVE = {
 
 
 def connect(info: ConnInfo, timeout: float, application_name: str) -> Connection:
-    """Open a connection: autocommit, tuples, text as ``str``, nothing prepared unless it is asked for, no session state.
+    """Open a connection: autocommit, tuples, text as ``str``, prepared only what is asked to be, no session state.
 
     The timeout is in seconds, at least two and whole (as libpq has it), for each address of the host. It and the
     encoding win over those in the URL, everything else in the URL wins over ours. The text is in the database's own
