@@ -31,6 +31,7 @@ SENDERS = {
     "exporter/database/opening.py": "locks",
     "exporter/database/session.py": "locks again before each statement",
     "exporter/database/transactions.py": "asks which server it is before a session locks, and sends BEGIN and its end",
+    "exporter/database/connection.py": "sends what a session or `foresight` hands it",
     "exporter/database/foresight.py": "sends behind the statement that locks, in one transaction with it",
     "exporter/database/catalog.py": "is called by a session",
     "exporter/database/visibility_walk.py": "is called by a session",
@@ -58,7 +59,7 @@ LOCKERS = (
 ADVISERS = ("exporter/advisor/calls.py", "exporter/database/views.py")
 """The modules whose SQL is only printed, and locks the search path of whoever sends it."""
 
-_SENDING = ("execute", "executemany", "stream", "copy")
+_SENDING = ("execute", "execute_numbered", "executemany", "stream", "copy")
 _FOLDERS = ("exporter", "dashboards", "alert_rules", "deploy")
 
 # What the grammar gives a meaning of its own, so that no function or type is looked up.
@@ -150,9 +151,9 @@ def problems_of_module(file: str, source: str) -> Iterator[str]:
         return
     by_session = any(module.startswith(("psycopg", "exporter.database")) for module in modules)
     for call in ast.walk(tree):
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+        if not isinstance(call, ast.Call):
             continue
-        of, name = ast.unparse(call.func.value), call.func.attr
+        of, _, name = ast.unparse(call.func).rpartition(".")
         if of == "psycopg" and name == "connect" and file not in OPENERS:
             yield f"{file}:{call.lineno}: opens a connection whose search path nobody locks; use `Database`"
         if by_session and name in _SENDING and file not in SENDERS and not of.endswith("session"):

@@ -1,44 +1,62 @@
 """Questions to PostgreSQL's catalog: where a table is, and which columns it has."""
 
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from exporter.config import QualifiedName
 from exporter.database.columns import Column
 from exporter.database.errors import SchemaProblem
 from exporter.database.foresight import Answer, CatalogReader, Question, Row
-from exporter.database.layout import Relation
+from exporter.database.layout import TABLES, Relation
 from exporter.database.visibility_walk import state_question
 
-# The session's own search path is locked: the one that the role has without us comes as a parameter. A table's owner is
-# known who has a right on the log, or on all that the log's view reads; on each log where it cannot be told which is
-# meant.
+# Asked in each transaction: what Python can tell as well is left to it, since that is quicker than to have it planned.
+# Whether row-level security is in force comes along, so that most tables need no other question.
 _FIND = """
-WITH tables AS (
-  SELECT n.nspname, c.relname, c.oid, c.relowner, pg_catalog.array_position(%(path)s::name[], n.nspname) AS place,
-         n.nspname IN ('pg_catalog', 'information_schema') OR n.nspname LIKE 'pg\\_%%' AS system
-  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relname IN (%(name)s, %(log)s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-), logs AS (
-  SELECT oid, rank() OVER (ORDER BY place) AS rank FROM tables
-  WHERE relname = %(log)s AND CASE WHEN %(log_schema)s::text IS NULL THEN NOT system ELSE nspname = %(log_schema)s END
-)
-SELECT nspname, relname, oid::bigint, place, pg_catalog.pg_get_userbyid(relowner)::text,
-       NOT EXISTS (
-         SELECT FROM logs
-         WHERE rank = 1 AND NOT pg_catalog.has_any_column_privilege(relowner, logs.oid, 'SELECT, INSERT, UPDATE')
-           AND NOT coalesce((
-             SELECT bool_and(pg_catalog.has_any_column_privilege(relowner, d.refobjid, 'SELECT, INSERT, UPDATE'))
-             FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d ON d.objid = r.oid
-             WHERE r.ev_class = logs.oid AND d.classid = 'pg_catalog.pg_rewrite'::regclass
-               AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid <> logs.oid), false)
-       )
-FROM tables
-WHERE relname = %(name)s AND CASE WHEN %(schema)s::text IS NULL THEN NOT system ELSE nspname = %(schema)s END
-ORDER BY place, nspname
+SELECT c.relname, (SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE n.oid = c.relnamespace), c.oid::bigint,
+       c.relowner::bigint, c.relkind, c.relhassubclass, pg_catalog.row_security_active(c.oid)
+FROM pg_catalog.pg_class c
+WHERE c.relname = ANY(%(names)s::name[])
+"""
+_IN_SCHEMA = """
+AND c.relnamespace = (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = %(schema)s::name)
 """
 
-# The last type of a chain of domains is the one that decides. A server before 12 has no collisdeterministic.
+# A table's owner is known who has a right on the log, or on all that the log's view reads.
+_KNOWS = """
+SELECT pg_catalog.has_any_column_privilege(%(owner)s::oid, %(log)s::oid, 'SELECT, INSERT, UPDATE') OR coalesce((
+         SELECT bool_and(pg_catalog.has_any_column_privilege(%(owner)s::oid, d.refobjid, 'SELECT, INSERT, UPDATE'))
+         FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d ON d.objid = r.oid
+         WHERE r.ev_class = %(log)s::oid AND d.classid = 'pg_catalog.pg_rewrite'::regclass
+           AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid <> %(log)s::oid), false),
+       pg_catalog.pg_get_userbyid(%(owner)s::oid)::text
+"""
+
+# Enough for columns of `_OWN_TYPES` with the collations that every database has, which are deterministic.
 _COLUMNS = """
+SELECT a.attrelid::bigint, a.attcollation >= 16384, a.attnum, a.attname, a.atttypid::bigint,
+       pg_catalog.format_type(a.atttypid, a.atttypmod)
+FROM pg_catalog.pg_attribute a
+WHERE a.attrelid = ANY(%(oids)s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+"""
+_OWN_TYPES = {
+    oid: category
+    for category, oids in {
+        "A": (1000, 1005, 1007, 1009, 1015, 1016, 1021, 1022, 1115, 1182, 1185, 1231, 2951, 3807),
+        "B": (16,),
+        "D": (1082, 1083, 1114, 1184, 1266),
+        "N": (20, 21, 23, 700, 701, 790, 1700),
+        "S": (19, 25, 1042, 1043),
+        "T": (1186,),
+        "U": (17, 114, 2950, 3802),
+    }.items()
+    for oid in oids
+}
+"""Types of PostgreSQL's own that logs have, by their numbers, which are the same everywhere, and their categories."""
+
+# The last type of a chain of domains is the one that decides. A server before 12 has no collisdeterministic.
+_BENEATH = """
 WITH RECURSIVE typed AS (
   SELECT a.attnum, a.attname, a.attcollation, a.atttypid AS declared, a.atttypmod AS declared_as,
          a.atttypid AS type, a.atttypmod AS modifier
@@ -48,8 +66,8 @@ UNION ALL
   SELECT d.attnum, d.attname, d.attcollation, d.declared, d.declared_as, t.typbasetype, t.typtypmod
   FROM typed d JOIN pg_catalog.pg_type t ON t.oid = d.type WHERE t.typtype = 'd'
 )
-SELECT d.attname, n.nspname, t.typname, pg_catalog.format_type(d.type, d.modifier), t.typcategory,
-       pg_catalog.format_type(d.declared, d.declared_as), t.oid::bigint,
+SELECT d.attnum, d.attname, n.nspname, t.typname, pg_catalog.format_type(d.type, d.modifier), t.typcategory,
+       t.oid::bigint, pg_catalog.format_type(d.declared, d.declared_as),
        coalesce(pg_catalog.to_jsonb(c) ->> 'collisdeterministic' = 'false', false)
 FROM typed d
 JOIN pg_catalog.pg_type t ON t.oid = d.type
@@ -60,57 +78,139 @@ ORDER BY d.attnum
 """
 
 
-def find_question(name: QualifiedName, path: str, log: QualifiedName | None = None) -> Question:
-    """What `find_relation` asks first."""
-    beside = {"log": None, "log_schema": None} if log is None else {"log": log.name, "log_schema": log.schema}
-    return Question(_FIND, {"name": name.name, "schema": name.schema, "path": path, **beside})
+_READABLE = (*TABLES, "v", "m", "f")
 
 
-def next_questions(question: Question, answer: Answer) -> list[Question]:
+class _Found(NamedTuple):
+    """A row of `_FIND`."""
+
+    name: str
+    schema: str
+    oid: int
+    owner: int
+    kind: str
+    has_children: bool
+    guarded: bool
+
+
+def _find_question(name: QualifiedName) -> Question:
+    if name.schema is None:
+        return Question(_FIND, {"names": [name.name]}, "names")
+    return Question(_FIND + _IN_SCHEMA, {"names": [name.name], "schema": name.schema}, "names")
+
+
+def _columns_question(oid: int) -> Question:
+    return Question(_COLUMNS, {"oids": [oid]}, "oids")
+
+
+def find_questions(tables: Iterable[tuple[QualifiedName, QualifiedName | None]]) -> tuple[Question, ...]:
+    """What `find_relation` asks first for each table, and for the log if it must stand beside that."""
+    names = (name for pair in tables for name in pair if name is not None)
+    return tuple(_find_question(name) for name in dict.fromkeys(names))
+
+
+def _found(answer: Answer, name: QualifiedName, path: Sequence[str]) -> list[_Found]:
+    """The tables and views that a name may mean; those in schemas of the path first, in its order."""
+    tables = (_Found(*row) for row in answer)
+    return sorted(
+        (
+            table
+            for table in tables
+            if table.kind in _READABLE and (name.schema is not None or not _is_system(table.schema))
+        ),
+        key=lambda table: (path.index(table.schema) if table.schema in path else len(path), table.schema),
+    )
+
+
+def _is_system(schema: str) -> bool:
+    return schema == "information_schema" or schema.startswith("pg_")
+
+
+def next_questions(question: Question, answer: Answer, path: Sequence[str]) -> list[Question]:
     """What will be asked after this answer, if it has found a table: its columns, and its rows' visibility."""
-    found = answer.fetchone() if question.statement == _FIND else None
-    if found is None:
+    if not question.statement.startswith(_FIND):
         return []
-    return [Question(_COLUMNS, {"oid": found[2]}), state_question(found[2])]
+    name = QualifiedName(question.parameters.get("schema"), *question.parameters["names"])
+    questions = []
+    for found in _found(answer, name, path)[:1]:
+        questions.append(_columns_question(found.oid))
+        if found.kind in TABLES and (found.has_children or found.guarded):
+            questions.append(state_question(found.oid))
+    return questions
 
 
 def find_relation(
-    catalog: CatalogReader, name: QualifiedName, setting: str, path: str, log: QualifiedName | None = None
+    catalog: CatalogReader, name: QualifiedName, setting: str, path: Sequence[str], log: QualifiedName | None = None
 ) -> Relation | None:
     """The table or view of this name, or None.
 
-    Without a schema the search path decides, then the only schema that has the name. `path` holds the schemas of the
-    search path, as an array in SQL. Raises `SchemaProblem` where several have it; `setting` is what to write then.
+    Without a schema the search path decides, then the only schema that has the name. The session's own search path is
+    locked: `path` has the schemas of the one that the role has without us. Raises `SchemaProblem` where several have
+    it; `setting` is what to write then.
 
     With `log`, a table without a schema is refused if its owner has no right on the log: somebody may have put it where
     the search path finds it, and a view calls its functions with the rights of whoever reads it.
     """
-    found = catalog.execute(*find_question(name, path, log)).fetchall()
-    if not found:
+    tables = _found(catalog.execute(*_find_question(name)), name, path)
+    if not tables:
         return None
-    schema, table, oid, place, owner, known = found[0]
-    if len(found) > 1 and place is None:
-        places = ", ".join(f"{row[0]}.{row[1]}" for row in found)
+    found = tables[0]
+    if len(tables) > 1 and found.schema not in path:
+        places = ", ".join(f"{table.schema}.{table.name}" for table in tables)
         raise SchemaProblem(
             f"table {name} stands in several schemas: {places}", f"write one with its schema into {setting}"
         )
-    if name.schema is None and not known:
+    if log is not None and name.schema is None:
+        logs = _found(catalog.once(_find_question(log)), log, path)
+        # on each, where it cannot be told which is meant
+        for each in logs[:1] if logs and logs[0].schema in path else logs:
+            _refuse_a_stranger_s(catalog, found, each, setting)
+    columns = catalog.execute(*_columns_question(found.oid)).fetchall()
+    if any(other_collation or oid not in _OWN_TYPES for _, other_collation, _, _, oid, _ in columns):
+        beneath = catalog.execute(_BENEATH, {"oid": found.oid}).fetchall()
+        return _relation(found, tuple(beneath))
+    own = (
+        (number, name, "pg_catalog", "", kind, _OWN_TYPES[oid], oid, kind) for _, _, number, name, oid, kind in columns
+    )
+    return _relation(found, tuple(sorted(own)))
+
+
+def _refuse_a_stranger_s(catalog: CatalogReader, found: _Found, log: _Found, setting: str) -> None:
+    """Raise `SchemaProblem` if the table's owner has no right on the log."""
+    if log.owner == found.owner:
+        return
+    ((known, owner),) = catalog.once(Question(_KNOWS, {"owner": found.owner, "log": log.oid}))
+    if not known:
         raise SchemaProblem(
-            f"{schema}.{table} belongs to {owner}, who has no right on the log",
+            f"{found.schema}.{found.name} belongs to {owner}, who has no right on the log",
             f"if {owner} is to be trusted, write it with its schema, else null, into {setting}",
         )
-    columns = catalog.execute(_COLUMNS, {"oid": oid}).fetchall()
-    return _relation(schema, table, oid, tuple(columns))
 
 
 # asked with each transaction, and nearly always answered as before
 @lru_cache(maxsize=16)
-def _relation(schema: str, table: str, oid: int, columns: tuple[Row, ...]) -> Relation:
-    return Relation(QualifiedName(schema, table), oid, {row[0]: read_column(*row) for row in columns})
+def _relation(found: _Found, columns: tuple[Row, ...]) -> Relation:
+    return Relation(
+        QualifiedName(found.schema, found.name),
+        found.oid,
+        {row[1]: read_column(*row[1:], number=row[0]) for row in columns},
+        found.kind,
+        has_children=found.has_children,
+        guarded=found.guarded,
+    )
 
 
 def read_column(
-    name: str, schema: str, kind: str, written: str, category: str, declared: str, oid: int, folds_text: bool = False
+    name: str,
+    schema: str,
+    kind: str,
+    written: str,
+    category: str,
+    oid: int,
+    declared: str,
+    folds_text: bool = False,
+    *,
+    number: int = 0,
 ) -> Column:
     """A column, by what the catalog says of its type."""
     own = schema == "pg_catalog"
@@ -121,4 +221,5 @@ def read_column(
         declared.removeprefix("pg_catalog."),
         oid,
         folds_text,
+        number=number,
     )

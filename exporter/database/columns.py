@@ -20,7 +20,8 @@ class Column:
     `type` is its type as PostgreSQL writes it, one that is not PostgreSQL's own with its schema; `category` is that
     type's category letter. Of a domain both are those of the type beneath it, as is `type_oid`; `declared` is the
     domain itself. With `folds_text` the column's collation calls texts equal that differ. With `expression` it is no
-    column of a table, but what the configuration computes in its place.
+    column of a table, but what the configuration computes in its place. `number` is its place in the table, which it
+    keeps when its name changes.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Column:
     type_oid: int = 0
     folds_text: bool = False
     expression: Expression | None = None
+    number: int = 0
 
     @property
     def shown(self) -> str:

@@ -4,8 +4,9 @@ import contextlib
 import functools
 import logging
 import math
+import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -27,6 +28,9 @@ which psycopg does not expect there."""
 Connection = psycopg.Connection[tuple[Any, ...]]
 Rows = psycopg.Cursor[tuple[Any, ...]]
 
+_ON_DEMAND = 2**31
+"""The times after which a statement is prepared that was not asked to be: never."""
+
 # A server that is gone without a word is noticed after half a minute, and not after the kernel's two hours.
 _KEEPALIVE = {
     "keepalives": "1",
@@ -38,7 +42,7 @@ _KEEPALIVE = {
 
 
 def connect(info: ConnInfo, timeout: float, application_name: str) -> Connection:
-    """Open a connection: autocommit, tuples, text as ``str``, no prepared statements, no session state.
+    """Open a connection: autocommit, tuples, text as ``str``, prepared only what is asked to be, no session state.
 
     The timeout is in seconds, at least two and whole (as libpq has it), for each address of the host. It and the
     encoding win over those in the URL, everything else in the URL wins over ours. The text is in the database's own
@@ -83,6 +87,17 @@ def _end(pipeline: psycopg.Pipeline) -> PQGen[None]:
         yield from pipeline._fetch_gen(flush=False)
 
 
+def execute_numbered(connection: Connection, statement: bytes, values: Sequence[Any], *, prepare: bool) -> Rows:
+    """Send a statement that has its parameters by number; with `prepare` the server keeps it under a name.
+
+    That is only for a connection to the server itself: a pooler may hand the next transaction to another server, which
+    does not know the name.
+    """
+    if prepare:
+        connection.prepare_threshold = _ON_DEMAND
+    return psycopg.RawCursor(connection).execute(statement, values, prepare=prepare)
+
+
 def is_lost(connection: Connection) -> bool:
     """Whether nothing more can be read by the connection."""
     return connection.broken or connection.closed
@@ -118,7 +133,10 @@ def start_connecting(info: ConnInfo, timeout: float, application_name: str) -> "
 def _open(info: ConnInfo, parameters: dict[str, Any]) -> Connection:
     failure: DatabaseError
     try:
-        return psycopg.connect("", autocommit=True, prepare_threshold=None, **parameters)
+        connection = psycopg.connect("", autocommit=True, prepare_threshold=None, **parameters)
+        # so that a name never means what another client has prepared, whoever is in between
+        connection._prepared._prepared_idx = secrets.randbits(62)
+        return connection
     except psycopg.Error as error:
         state = None if is_understood(error) else refused_with(parameters, float(parameters["connect_timeout"]))
         failure = translate(error, info, state=state)

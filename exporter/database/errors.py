@@ -89,6 +89,10 @@ class TableLocked(QueryTimeout):
     """A statement waited too long for another transaction's lock."""
 
 
+class PlanOutdated(DatabaseError):  # noqa: N818
+    """The table has changed since the server planned a statement that it keeps: it has been forgotten, ask again."""
+
+
 class TooManyRows(DatabaseError):  # noqa: N818
     """A table has too many rows to be read."""
 

@@ -11,11 +11,13 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import psycopg
 
-from exporter.database.connection import NO_ROWS, Connection, is_lost, pipelined
+from exporter.database.connection import NO_ROWS, Connection, execute_numbered, is_lost, pipelined
+from exporter.database.encoding import Numbered
 
 _log = logging.getLogger(__name__)
 
@@ -34,10 +36,15 @@ Row = tuple[Any, ...]
 
 
 class Question(NamedTuple):
-    """A statement on the catalog, and its parameters."""
+    """A statement on the catalog, and its parameters.
+
+    `each` names the parameter that is an array, if there is one: questions that only differ in it are asked by one
+    statement. The first column of its result is the value for which a row is.
+    """
 
     statement: str
     parameters: Mapping[str, Any]
+    each: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,8 @@ class CatalogReader:
 
     `ahead` are the questions that were sent with its beginning, and their answers. `soon` are those that will be asked
     next: the first of them is asked with all others, in one round trip. `answered` are those that were asked, with
-    their answers; `seconds` is how long the transaction has waited for answers.
+    their answers; `seconds` is how long the transaction has waited for answers. With `prepare` the server keeps the
+    statements: only where the connection's end is the server itself.
     """
 
     def __init__(
@@ -100,8 +108,11 @@ class CatalogReader:
         ahead: Iterable[tuple[Question, Answer]] = (),
         seconds: float = 0.0,
         soon: Iterable[Question] = (),
+        *,
+        prepare: bool = False,
     ) -> None:
         self._connection = connection
+        self._prepare = prepare
         self._ahead = list(ahead)
         known = [question for question, _ in self._ahead]
         self._soon = [question for question in soon if question not in known]
@@ -113,12 +124,17 @@ class CatalogReader:
         """What to send with the beginning of the next transaction."""
         return tuple(question for question, _ in self.answered[:_MOST])
 
-    def execute(self, statement: str, parameters: Mapping[str, Any]) -> Answer:
+    def execute(self, statement: str, parameters: Mapping[str, Any], each: str = "") -> Answer:
         """The rows of a statement that only reads the catalog, and that has no characters beyond ASCII."""
-        question = Question(statement, dict(parameters))
+        question = Question(statement, dict(parameters), each)
         answer = self._expected(question) or self._ask(question)
         self.answered.append((question, answer))
         return answer
+
+    def once(self, question: Question) -> Answer:
+        """As `execute`, but what has been answered in this transaction is not asked again."""
+        known = (answer for answered, answer in self.answered if answered == question)
+        return next(known, None) or self.execute(*question)
 
     def sent_ahead(self, question: Question) -> Answer | None:
         """The answer, if the question was sent with the transaction's beginning."""
@@ -143,7 +159,10 @@ class CatalogReader:
         if question in self._soon:
             others = [other for other in self._soon if other != question]
             self._soon = []
-            answer, *answers = _ask_all(self._connection, [question, *others])
+            with pipelined(self._connection):
+                self._connection.execute(NO_ROWS)
+                batch = Batch(self._connection, [question, *others], prepare=self._prepare)
+            answer, *answers = batch.answers()
             self._ahead += zip(others, answers, strict=True)
         else:
             answer = ask_one(self._connection, question)
@@ -151,20 +170,85 @@ class CatalogReader:
         return answer
 
 
+class Batch:
+    """Questions that are sent, those that only differ in a value by one statement; then their answers."""
+
+    def __init__(self, connection: Connection, questions: Sequence[Question], *, prepare: bool) -> None:
+        """Send them. In a pipeline, take the answers after its end."""
+        self._questions = questions
+        self._sent = [(group, _sent(connection, group, prepare=prepare)) for group in _groups(questions)]
+
+    def answers(self) -> list[Answer]:
+        """Those of all questions, in their order. Raises the driver's error."""
+        found: list[tuple[Question, Answer]] = []
+        for group, cursor in self._sent:
+            found += zip(group, _divided(group, cursor.fetchall()), strict=True)
+        # few: quicker than to make something of them that can be hashed
+        return [next(answer for known, answer in found if known == question) for question in self._questions]
+
+
+def _groups(questions: Sequence[Question]) -> list[list[Question]]:
+    """The questions, each once: those together that one statement answers."""
+    groups: list[list[Question]] = []
+    for question in questions:
+        group = next((group for group in groups if _differ_in_a_value(group[0], question)), None)
+        if group is None:
+            groups.append([question])
+        elif question not in group:
+            group.append(question)
+    return groups
+
+
+def _differ_in_a_value(one: Question, other: Question) -> bool:
+    if one == other:
+        return True
+    if one.statement != other.statement or not one.each:
+        return False
+    return all(value == other.parameters[name] for name, value in one.parameters.items() if name != one.each)
+
+
+def _sent(connection: Connection, group: Sequence[Question], *, prepare: bool) -> "psycopg.Cursor[Row]":
+    statement, parameters, each = group[0]
+    numbered = _numbered(statement)
+    values = [parameters[name] if name != each else _values(group) for name in numbered.names]
+    return execute_numbered(connection, numbered.text, values, prepare=prepare)
+
+
+def _values(group: Sequence[Question]) -> list[Any]:
+    return [value for question in group for value in question.parameters[question.each]]
+
+
+def _divided(group: Sequence[Question], rows: Sequence[Row]) -> list[Answer]:
+    """The answers to the questions of a group, out of all rows of its statement."""
+    if len(group) == 1:
+        return [Answer(rows)]
+    by_value: dict[Any, list[Row]] = {value: [] for value in _values(group)}
+    for row in rows:
+        # a value that the database cannot hold comes back as another
+        by_value.get(row[0], []).append(row)
+    return [
+        Answer([row for value in question.parameters[question.each] for row in by_value[value]]) for question in group
+    ]
+
+
+@lru_cache(maxsize=64)
+def _numbered(statement: str) -> Numbered:
+    return Numbered.of(statement.encode())
+
+
 def ask_one(connection: Connection, question: Question) -> Answer:
-    """Ask in the transaction that is open."""
-    return Answer(connection.execute(question.statement.encode(), question.parameters).fetchall())
-
-
-def _ask_all(connection: Connection, questions: Iterable[Question]) -> list[Answer]:
-    with pipelined(connection):
-        connection.execute(NO_ROWS)
-        cursors = [connection.execute(statement.encode(), parameters) for statement, parameters in questions]
-    return [Answer(cursor.fetchall()) for cursor in cursors]
+    """Ask in the transaction that is open. The server keeps nothing: that would take one more round trip."""
+    (answer,) = Batch(connection, [question], prepare=False).answers()
+    return answer
 
 
 def ask_together(
-    connection: Connection, questions: Sequence[Question], *, begin: Sequence[str], end: Sequence[str] = ()
+    connection: Connection,
+    questions: Sequence[Question],
+    *,
+    begin: Sequence[str],
+    end: Sequence[str] = (),
+    prepare: bool = False,
 ) -> list[Answer] | None:
     """Begin a transaction and ask in it, in one round trip; None, and no transaction, where any of that is refused.
 
@@ -175,12 +259,13 @@ def ask_together(
         with pipelined(connection):
             for statement in begin:
                 connection.execute(statement.encode())
-            cursors = [connection.execute(statement.encode(), parameters) for statement, parameters in questions]
+            batch = Batch(connection, questions, prepare=prepare)
             for statement in end:
                 connection.execute(statement.encode())
-        return [Answer(cursor.fetchall()) for cursor in cursors]
+        return batch.answers()
     except psycopg.Error:
         if is_lost(connection):
             raise
+        # the driver then forgets what the server keeps: that may be what was refused
         connection.execute("ROLLBACK")
         return None

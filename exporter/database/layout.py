@@ -12,14 +12,24 @@ from exporter.database.errors import SchemaProblem
 from exporter.database.names import quoted
 from exporter.database.views import view_name, view_sql
 
+TABLES = ("r", "p")
+"""The kinds of relations that are tables: plain ones, and those with partitions."""
+
 
 @dataclass(frozen=True)
 class Relation:
-    """A table or view as the catalog has it."""
+    """A table or view as the catalog has it.
+
+    `kind` is its `relkind`. `has_children` says whether there are, or were, tables that are read with it, and `guarded`
+    whether row-level security is in force for the role that reads.
+    """
 
     name: QualifiedName
     oid: int
     columns: Mapping[str, Column]
+    kind: str = "r"
+    has_children: bool = False
+    guarded: bool = False
 
 
 @dataclass(frozen=True)

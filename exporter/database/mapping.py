@@ -29,7 +29,7 @@ UNION ALL
   FROM typed d JOIN pg_catalog.pg_type t ON t.oid = d.type WHERE t.typtype = 'd'
 )
 SELECT n.nspname, t.typname, pg_catalog.format_type(d.type, d.modifier), t.typcategory,
-       pg_catalog.format_type(d.declared, -1), t.oid::bigint
+       t.oid::bigint, pg_catalog.format_type(d.declared, -1)
 FROM typed d
 JOIN pg_catalog.pg_type t ON t.oid = d.type
 JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace

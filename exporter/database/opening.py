@@ -20,14 +20,14 @@ BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # name means.
 _NEEDED = """
 SELECT extract(epoch FROM pg_catalog.now())::pg_catalog.float8, pg_catalog.current_database()::pg_catalog.text,
-       pg_catalog.current_schemas(false)::pg_catalog.text, pg_catalog.current_setting('in_hot_standby', true),
+       pg_catalog.current_schemas(false), pg_catalog.current_setting('in_hot_standby', true),
        pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
        pg_catalog.set_config('statement_timeout', %(ms)s, true), pg_catalog.set_config('lock_timeout', %(lock)s, true),
        pg_catalog.set_config('row_security', %(rows)s, true)
 """
 # Not every server and fork of PostgreSQL has these, and nothing that is read depends on them. JIT is off because
 # compiling the wide aggregate takes longer than running it on an open window.
-_WANTED = """,
+_WANTED = """, pg_catalog.pg_backend_pid(),
        CASE WHEN pg_catalog.current_setting('idle_in_transaction_session_timeout', true) IS NOT NULL
             THEN pg_catalog.set_config('idle_in_transaction_session_timeout', %(idle)s, true) END,
        CASE WHEN pg_catalog.current_setting('jit', true) IS NOT NULL
@@ -36,20 +36,23 @@ _WANTED = """,
 SYSTEM = "SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system()"
 """Which cluster it is. Hosted servers and forks refuse it in many ways, and what is read does not depend on it."""
 
+_PROCESS = 8  # the column of `_WANTED` that has it
 _LOCK_SHARE = 0.8  # of a statement's time that it may wait for a lock
 
 
 class Begun(NamedTuple):
     """What a transaction begins with.
 
-    `clock` is the server's time in seconds since the epoch, `path` has the schemas of the role's own search path, as an
-    array in SQL, and `hot_standby` is a setting that servers before 14 do not have.
+    `clock` is the server's time in seconds since the epoch, `path` has the schemas of the role's own search path,
+    and `hot_standby` is a setting that servers before 14 do not have. `process` is the server's, None
+    where it does not say.
     """
 
     clock: float
     database: str
-    path: str
+    path: Sequence[str]
     hot_standby: str | None
+    process: int | None = None
 
 
 class Timing(NamedTuple):
@@ -66,21 +69,27 @@ class Opening:
         self._takes_wanted = True
 
     def begin_with(
-        self, connection: Connection, timing: Timing, row_security: str, expected: Sequence[Question]
+        self,
+        connection: Connection,
+        timing: Timing,
+        row_security: str,
+        expected: Sequence[Question],
+        *,
+        prepare: bool,
     ) -> tuple["Begun", list[tuple[Question, Answer]]] | None:
         """Begin and configure a transaction and ask what is expected of it, in one round trip.
 
-        None where no transaction has begun: the server refused a part of it. Raises the driver's error where the
-        connection is lost.
+        None where no transaction has begun: the server refused a part of it. With `prepare` it keeps the statements.
+        Raises the driver's error where the connection is lost.
         """
         first = Question(_NEEDED + (_WANTED if self._takes_wanted else ""), _settings(timing, row_security))
-        answers = ask_together(connection, [first, *expected], begin=[BEGIN])
+        answers = ask_together(connection, [first, *expected], begin=[BEGIN], prepare=prepare)
         if answers is None:
             return None
         return _begun(answers[0].fetchone()), list(zip(expected, answers[1:], strict=True))
 
     def commit_and_ask(
-        self, connection: Connection, seconds: float, questions: Sequence[Question], *, together: bool
+        self, connection: Connection, seconds: float, questions: Sequence[Question], *, together: bool, prepare: bool
     ) -> list[Answer]:
         """End the transaction that is open, and ask in one of its own, where no answer may take more than `seconds`.
 
@@ -89,7 +98,7 @@ class Opening:
         every = [Question(_NEEDED, _settings(Timing(seconds, seconds), "off")), *questions]
         answers = None
         if together:
-            answers = ask_together(connection, every, begin=["COMMIT", BEGIN], end=["COMMIT"])
+            answers = ask_together(connection, every, begin=["COMMIT", BEGIN], end=["COMMIT"], prepare=prepare)
         if answers is None:
             connection.execute("ROLLBACK")
             connection.execute(BEGIN)
@@ -131,4 +140,4 @@ def limits(milliseconds: int) -> Mapping[str, str]:
 
 
 def _begun(row: tuple[Any, ...] | None) -> Begun:
-    return Begun(*row[: len(Begun._fields)]) if row else Begun(0.0, "", "{}", None)
+    return Begun(*row[:4], *row[_PROCESS : _PROCESS + 1]) if row else Begun(0.0, "", (), None)

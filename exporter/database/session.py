@@ -16,11 +16,12 @@ from psycopg.rows import RowFactory, tuple_row
 from exporter.config import Classification, QualifiedName
 from exporter.database.catalog import find_relation
 from exporter.database.columns import Column
-from exporter.database.connection import NO_ROWS, Connection, Rows, is_lost, pipelined
+from exporter.database.connection import NO_ROWS, Connection, Rows, execute_numbered, is_lost, pipelined
 from exporter.database.conninfo import ConnInfo
 from exporter.database.encoding import Charset, Numbered, charset_of, encode_statement
 from exporter.database.errors import (
     DatabaseError,
+    PlanOutdated,
     QueryTimeout,
     SchemaProblem,
     translate,
@@ -46,9 +47,6 @@ SELECT pg_catalog.set_config('statement_timeout', %(ms)s, true), pg_catalog.set_
 """
 
 _EXCHANGES = 5
-_ON_DEMAND = 2**31
-"""The times after which a statement is prepared that was not asked to be: never."""
-
 Wanted = tuple[QualifiedName, QualifiedName | None]
 """A table that a transaction will look for, and the log if it must stand beside that."""
 
@@ -154,18 +152,23 @@ class Session:
     ) -> list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
         """As `table`, for several statements in one round trip, each of which may take all that is left.
 
-        The server keeps their plans: only where the connection's end is the server itself.
+        The server keeps their plans: only where the connection's end is the server itself. Raises `PlanOutdated` where
+        one of them does not fit the table any more.
         """
         connection = self._cursor.connection
-        connection.prepare_threshold = _ON_DEMAND
-        with self._pipeline():
-            self.limit()
-            cursors = [
-                psycopg.RawCursor(connection).execute(
-                    statement.text, [values[name] for name in statement.names], prepare=True
-                )
-                for statement, values in statements
-            ]
+        try:
+            with self._pipeline():
+                self.limit()
+                cursors = [
+                    execute_numbered(
+                        connection, statement.text, [values[name] for name in statement.names], prepare=True
+                    )
+                    for statement, values in statements
+                ]
+        except (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName):
+            # the driver forgets all that is kept when the transaction is rolled back
+            hint = "nothing, if this does not come again: it is tried again"
+            raise PlanOutdated("the log was changed while it was read", hint) from None
         return [(_column_names(cursor), cursor.fetchall()) for cursor in cursors]
 
     def look_up(self, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:

@@ -12,7 +12,7 @@ from typing import LiteralString
 
 import psycopg
 
-from exporter.database.catalog import find_question, next_questions
+from exporter.database.catalog import find_questions, next_questions
 from exporter.database.connection import Connection, Rows, is_lost, start_connecting
 from exporter.database.conninfo import ConnInfo
 from exporter.database.deadlines import Deadlines
@@ -34,9 +34,6 @@ _GRACE = 2.0  # seconds past its time after which a connection that does not ans
 _SOONEST = 0.1  # seconds that a connection has at least, once its end is due
 
 _DEADLINES = Deadlines()
-
-_USUAL_PATH = "{public}"
-"""The search path of most roles, as an array in SQL: a guess, until one has been seen."""
 
 _SEQUENCE = itertools.count(1)
 
@@ -86,7 +83,7 @@ class Database:
         self._is_asked = False
         self._start = Opening()
         self._habits: dict[str, _Habit] = {}
-        self._path = _USUAL_PATH
+        self._is_direct = False  # the connection's end is the server itself
         self._names_itself = True  # the server says which one it is
         self._may_guess = True  # the last guess on a new connection was answered
         self._was_refused = False  # statements were sent together, and there was no answer
@@ -170,8 +167,9 @@ class Database:
 
     def _session(self, cursor: Rows, start: _Start, deadline: float, longest: float) -> Session:
         """A session on the transaction that has begun."""
-        soon = itertools.chain(*(next_questions(*known) for known in start.answers))
-        self._path = start.begun.path
+        soon = itertools.chain(*(next_questions(*known, start.begun.path) for known in start.answers))
+        # a pooler makes up a process that it names at the login
+        self._is_direct = start.begun.process == cursor.connection.info.backend_pid
         return Session(
             cursor,
             sequence=next(_SEQUENCE),  # the snapshot has just been taken
@@ -180,7 +178,7 @@ class Database:
             begun=start.begun,
             system=self._system,
             info=self.info,
-            catalog=CatalogReader(cursor.connection, start.answers, start.seconds, soon),
+            catalog=CatalogReader(cursor.connection, start.answers, start.seconds, soon, prepare=self._is_direct),
             accepted=self._accepted,
             replication=self._replication(cursor.connection, start.begun),
             in_force=start.in_force,
@@ -196,9 +194,14 @@ class Database:
         lock. From then on they stay until the transaction ends. So the same questions are asked again after it.
         """
         questions, answers = zip(*session.catalog.answered, strict=True)
-        if self._start.commit_and_ask(
-            session.connection, max(0.1, session.left), questions, together=self._login.pipelines.taken
-        ) != list(answers):
+        known = self._start.commit_and_ask(
+            session.connection,
+            max(0.1, session.left),
+            questions,
+            together=self._login.pipelines.taken,
+            prepare=self._is_direct,
+        )
+        if known != list(answers):
             raise NotVisible(
                 "policies, columns or the table itself were changed while it was read: it cannot be proven that every "
                 "row was visible",
@@ -222,7 +225,7 @@ class Database:
                 habit = _Habit()  # the questions may be what was not answered in time
             self._cut_off = False
         if not habit.questions:
-            habit = _Habit(tuple(find_question(name, self._path, log) for name, log in tables))
+            habit = _Habit(find_questions(tables))
         connection, start = self._log_in(timeout, timing, habit)
         return connection, start or self._begin_on(connection, timeout + _GRACE, timing, _Habit())
 
@@ -242,7 +245,7 @@ class Database:
             return None
         asked_at = time.monotonic()
         self._was_refused = True
-        ahead = self._start.begin_with(connection, timing, row_security, questions)
+        ahead = self._start.begin_with(connection, timing, row_security, questions, prepare=self._is_direct)
         # a refusal is an answer, too: some servers refuse a setting or a function to some
         self._was_refused = False
         if ahead is None:
@@ -355,6 +358,7 @@ class Database:
                 raise given_up(self.info)
             self._connection = connection
         self._start = Opening()  # it may be another server
+        self._is_direct = False
         return connection
 
     def _in_our_words(self, error: psycopg.Error, session: Session | None = None) -> DatabaseError:

@@ -10,6 +10,7 @@ with partitions or children, which may be attached with their rows; for other wa
 from other servers with transactions of their own; and after a change of the server, which may have lost some.
 """
 
+import re
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,31 +20,23 @@ if TYPE_CHECKING:
     from exporter.database.log_table import LogTable
     from exporter.database.session import Session
 
-# Columns that are dropped and added again with a default, or that change their names, change values without a new
-# version: `names` has dropped ones, too. What puts other files below a table may change versions without changing
-# values. Others than PostgreSQL itself may answer by its protocol, and mean something else by `xmin`, or not know it.
-# A server before 12 has no access methods of tables, and no generated columns.
+# What puts other files below a table may change versions without changing values. A server before 12 has no access
+# methods of tables; 3 is the function of `heap` in all others.
 _VERSIONS = """
-SELECT CASE
-         WHEN pg_catalog.version() !~ '^PostgreSQL [0-9.]+[a-z0-9]*( \\((Debian|Ubuntu) [^()]*\\))? on '
-              OR pg_catalog.to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL THEN 'the server is a fork'
-         WHEN c.relkind <> 'r' OR c.relhassubclass THEN 'it is not a plain table'
-         WHEN a.amname IS DISTINCT FROM 'heap' OR a.amhandler::pg_catalog.text <> 'heap_tableam_handler'
-         THEN 'its rows are not stored as heap'
-         WHEN EXISTS (SELECT FROM pg_catalog.pg_attribute g
-                      WHERE g.attrelid = c.oid AND pg_catalog.to_jsonb(g) ->> 'attgenerated' = 'v')
-         THEN 'it has a virtual column'
-         WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_attribute g
-                          WHERE g.attrelid = c.oid AND g.attname = 'xmin'
-                            AND pg_catalog.has_column_privilege(c.oid, g.attnum, 'SELECT'))
-         THEN 'the role has no SELECT (xmin) on it, which its file grants: run that again'
-         ELSE '' END,
-       pg_catalog.pg_backend_pid(), c.relfilenode::pg_catalog.int8,
-       (SELECT array_agg(g.attname ORDER BY g.attnum)::pg_catalog.text FROM pg_catalog.pg_attribute g
-        WHERE g.attrelid = c.oid AND g.attnum > 0) AS names
+SELECT pg_catalog.version(), pg_catalog.to_regclass('pg_catalog.pg_dist_partition') IS NULL,
+       coalesce(a.amname = 'heap' AND a.amhandler::pg_catalog.oid = 3, false),
+       pg_catalog.has_column_privilege(c.oid, 'xmin'::pg_catalog.text, 'SELECT'),
+       {virtual}, pg_catalog.pg_backend_pid(), c.relfilenode::pg_catalog.int8
 FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam
 WHERE c.oid = %(oid)s::oid
 """
+_HAS_VIRTUAL = """EXISTS (SELECT FROM pg_catalog.pg_attribute g WHERE g.attrelid = c.oid AND g.attgenerated = 'v')"""
+_FIRST_WITH_VIRTUAL = 180000  # the server's version
+_WITHOUT, _WITH = _VERSIONS.format(virtual="false"), _VERSIONS.format(virtual=_HAS_VIRTUAL)
+
+_POSTGRESQL = re.compile(r"PostgreSQL [0-9.]+[a-z0-9]*( \((Debian|Ubuntu) [^()]*\))? on ")
+"""How PostgreSQL itself says its version: others may answer by its protocol, and mean something else by `xmin`."""
+
 _ENUMERATION = "E"
 _CATALOG_NAMES = tuple(
     """
@@ -75,12 +68,27 @@ def look_at_versions(session: "Session", log: "LogTable") -> Versions:
         return Versions(blind="names in it can change without its rows")
     if log.where is not None or any(column.expression is not None for column in log.columns.values()):
         return Versions(blind="its rows are chosen, or its values made, by expressions")
-    found = session.look_up_if_answered(Question(_VERSIONS, {"oid": log.relation.oid}))
+    if log.relation.kind != "r" or log.relation.has_children:
+        return Versions(blind="it is not a plain table")
+    may_have_virtual = session.connection.info.server_version >= _FIRST_WITH_VIRTUAL
+    question = Question(_WITH if may_have_virtual else _WITHOUT, {"oid": log.relation.oid})
+    found = session.look_up_if_answered(question)
     if found is None:
         return Versions(blind="the server does not say how it keeps its rows")
     if not found:
         return Versions(blind="it is gone")
-    ((blind, process, *proof),) = found
+    ((version, is_whole, is_heap, is_granted, has_virtual, process, file),) = found
     if process != session.server_process:
         return Versions(blind="a pooler is in between")
-    return Versions(blind=blind) if blind else Versions((session.connection, process, *proof))
+    if not is_whole or not _POSTGRESQL.match(version):
+        return Versions(blind="the server is a fork")
+    if not is_heap:
+        return Versions(blind="its rows are not stored as heap")
+    if has_virtual:
+        return Versions(blind="it has a virtual column")
+    if not is_granted:
+        return Versions(blind="the role has no SELECT (xmin) on it, which its file grants: run that again")
+    # Columns that are dropped and added again with a default, or that change their names, change values without a new
+    # version.
+    names = tuple((column.number, column.name) for column in log.relation.columns.values())
+    return Versions((session.connection, process, file, names))

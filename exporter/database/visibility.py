@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from exporter.database.errors import MissingGrant, NotVisible, hidden_rows, policy_sql
 from exporter.database.foresight import CatalogReader
-from exporter.database.layout import KNOWN_COLUMNS, Relation
+from exporter.database.layout import KNOWN_COLUMNS, TABLES, Relation
 from exporter.database.names import quoted, table_sql
 from exporter.database.visibility_walk import Fact, table_state, walk
 
@@ -44,11 +44,14 @@ def look_for_hidden_rows(
     `NotVisible` where rows that are read live are hidden, and `MissingGrant` where what a view reads may not be read,
     both with the SQL for the role whose rights count.
     """
-    table = table_state(catalog, relation.oid)
-    if table.is_table:
-        if table.guarded and not table.shows_all:
-            raise hidden_rows(table_sql(relation.name), quoted(table.role))
-        return Visibility(by_policy=table.guarded)
+    if relation.kind in TABLES:
+        if not relation.has_children and not relation.guarded:
+            return Visibility(by_policy=False)
+        table = table_state(catalog, relation.oid)
+        if table.is_alone:
+            if table.guarded and not table.shows_all:
+                raise hidden_rows(table_sql(relation.name), quoted(table.role))
+            return Visibility(by_policy=table.guarded)
     facts = walk(catalog, relation.oid, columns)
     for fact in facts:
         if fact.what == "grant":

@@ -54,10 +54,10 @@ _BRANCHES = """
 
 # A table that reads nothing else needs no walk: to plan that takes longer than to read a small log.
 _TABLE = f"""
-SELECT c.relkind IN ('r', 'p') AND NOT EXISTS ({_BRANCHES}), pg_catalog.row_security_active(c.oid),
+SELECT c.oid::bigint, NOT EXISTS ({_BRANCHES}), pg_catalog.row_security_active(c.oid),
        {_SHOW_ALL}, current_user::text
 FROM pg_catalog.pg_class c {_POLICIES.format(role="current_user")}
-WHERE c.oid = %(oid)s::oid
+WHERE c.oid = ANY(%(oids)s::oid[])
 GROUP BY c.oid
 """  # noqa: S608
 
@@ -254,13 +254,13 @@ LIMIT {_MOST}
 
 @dataclass(frozen=True)
 class TableState:
-    """How row-level security meets the role that reads a relation.
+    """How row-level security meets the role that reads a table.
 
-    `is_table` says whether it reads nothing but itself, so that no walk is needed; `guarded` whether row-level security
+    `is_alone` says whether it reads nothing but itself, so that no walk is needed; `guarded` whether row-level security
     applies, and `shows_all` whether its policies show every row.
     """
 
-    is_table: bool
+    is_alone: bool
     guarded: bool
     shows_all: bool
     role: str
@@ -284,13 +284,13 @@ class Fact:
 
 def state_question(oid: int) -> Question:
     """What `table_state` asks."""
-    return Question(_TABLE, {"oid": oid})
+    return Question(_TABLE, {"oids": [oid]}, "oids")
 
 
 def table_state(catalog: CatalogReader, oid: int) -> TableState:
-    """How row-level security meets the role that is logged in."""
-    row = catalog.execute(*state_question(oid)).fetchone()
-    return TableState(*(row or (True, False, True, "")))
+    """How row-level security meets the role that is logged in, for a table."""
+    _, *state = catalog.execute(*state_question(oid)).fetchone() or (oid, True, False, True, "")
+    return TableState(*state)
 
 
 def walk(catalog: CatalogReader, oid: int, columns: Collection[str]) -> list[Fact]:

@@ -14,7 +14,7 @@ from exporter.config.sections import Groups, Users
 from exporter.database.approvals import plan_approvals
 from exporter.database.budgets import Budgets, group_budgets, plan_budgets
 from exporter.database.display_names import plan_user_names
-from exporter.database.errors import DatabaseError, IdentityMismatch
+from exporter.database.errors import DatabaseError, IdentityMismatch, PlanOutdated
 from exporter.database.log_table import LogTable
 from exporter.database.login import Login
 from exporter.database.reader import read_span
@@ -235,17 +235,10 @@ class Collector:
         )
 
     def _read_log(self, attempt: Attempt, seconds: float) -> bool:
-        with self._database.session(seconds, tables=[(self._ledger.wanted.log_table, None)]) as session:
-            attempt.reached = True
-            stale = self._is_stale(session.replication)
-            try:
-                window = self._read_window(session, attempt)
-            except psycopg.Error as error:
-                if session.lost:
-                    attempt.reached = False
-                    raise
-                self._change_log.works("database")
-                raise session.translate(error) from None
+        try:
+            window, stale = self._read_in_a_session(attempt, seconds)
+        except PlanOutdated:
+            window, stale = self._read_in_a_session(attempt, seconds - (time.monotonic() - attempt.begun))
         # only now: a server may begin a transaction and then say no more
         self._change_log.works("database")
         if window is not None:
@@ -259,6 +252,21 @@ class Collector:
             believed = self._clock_is_believed() and not stale
             attempt.current, attempt.today = believed and not window.of_today, believed and window.of_today
         return True
+
+    def _read_in_a_session(self, attempt: Attempt, seconds: float) -> tuple[OpenWindow | None, bool]:
+        """What `_read_window` reads, and whether the server is too far behind."""
+        with self._database.session(seconds, tables=[(self._ledger.wanted.log_table, None)]) as session:
+            attempt.reached = True
+            stale = self._is_stale(session.replication)
+            try:
+                window = self._read_window(session, attempt)
+            except psycopg.Error as error:
+                if session.lost:
+                    attempt.reached = False
+                    raise
+                self._change_log.works("database")
+                raise session.translate(error) from None
+        return window, stale
 
     def _clock_is_believed(self) -> bool:
         """Whether what was recorded is of the present; if not, the log says why."""
