@@ -1,8 +1,7 @@
 """Check that the outcome of each call in the log is known."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
+from typing import Any
 
 from psycopg import sql
 
@@ -39,51 +38,9 @@ ORDER BY known DESC, calls DESC, word LIMIT {most}
 """)
 
 
-@dataclass(frozen=True)
-class Outcomes:
-    """The calls of the last `reach` seconds, and how many of them have an unknown outcome.
-
-    `words` has the most frequent unknown words (None: NULL) with their counts; `unknown` is the total.
-    """
-
-    reach: int
-    calls: int
-    unknown: int
-    words: Mapping[str | None, int]
-
-
 def check_outcomes(context: CheckContext) -> list[Finding]:
     """Check that each recent call has a known outcome, or is still running."""
     context.session.prove_visible(context.relation)
-    found = list(read_ages(context.session, AGES, SECONDS, partial(_read, context)))
-    return [evaluate_outcomes(found[-1], context.log) if found else unread(OUTCOMES)]
-
-
-def evaluate_outcomes(found: Outcomes, log: LogTable) -> Finding:
-    """Evaluate calls with an unknown outcome: no counter of calls and no error rate includes them."""
-    within = f"of the last {span_text(found.reach)}"
-    column = log.columns[log.outcome_role].shown
-    if not found.unknown:
-        return ok(OUTCOMES, f"{found.calls} calls {within}, each with a known {column}")
-    words = ", ".join(f"{_named(word)} ({count})" for word, count in found.words.items())
-    more = "" if sum(found.words.values()) == found.unknown else ", and others"
-    share = found.unknown / found.calls
-    detail = (
-        f"{found.unknown} of {found.calls} calls {within} ({share:.1%}) have an unknown {column}: {words}{more}; "
-        "their cost is counted, but the calls are not"
-    )
-    hint = f"set {column} to true or false in every row, or set tables.log to a view that translates it"
-    if log.has_status:
-        *others, last = ("NULL" if word is None else word for word in log.outcomes)
-        known = f"{', '.join(others)} or {last}" if others else last
-        hint = (
-            f"set {column} to {known} in every row, or write into columns.log.outcomes what all words mean, as in "
-            "{ok: [success], failed: [failed, failure]}"
-        )
-    return (fail if share > MOST_UNKNOWN else warn)(OUTCOMES, detail, hint)
-
-
-def _read(context: CheckContext, age: int) -> Outcomes:
     log = context.log
     statement = _WORDS.format(
         word=log.text(log.outcome_role),
@@ -93,12 +50,37 @@ def _read(context: CheckContext, age: int) -> Outcomes:
         time=log.column("time"),
         most=sql.Literal(MOST_WORDS + 1),
     )
-    rows = context.session.run(statement, context.last(age))
+    found = list(
+        read_ages(context.session, AGES, SECONDS, lambda age: (age, context.session.run(statement, context.last(age))))
+    )
+    return [_evaluate(log, *found[-1]) if found else unread(OUTCOMES)]
+
+
+def _evaluate(log: LogTable, reach: int, rows: Sequence[tuple[Any, ...]]) -> Finding:
+    """Evaluate calls with an unknown outcome: no counter of calls and no error rate includes them.
+
+    `rows` have the most frequent unknown words (None: NULL) of the last `reach` seconds, and all known ones in one.
+    """
+    within = f"of the last {span_text(reach)}"
+    column = log.columns[log.outcome_role].shown
     calls = int(rows[0][2]) if rows else 0
-    known = sum(count for _, count, _, is_known in rows if is_known)
-    words = {word: count for word, count, _, is_known in rows if not is_known}
-    return Outcomes(age, calls, calls - known, dict(list(words.items())[:MOST_WORDS]))
-
-
-def _named(word: str | None) -> str:
-    return "NULL" if word is None else repr(word)
+    unknown = calls - sum(count for _, count, _, known in rows if known)
+    if not unknown:
+        return ok(OUTCOMES, f"{calls} calls {within}, each with a known {column}")
+    counts = [(word, count) for word, count, _, known in rows if not known][:MOST_WORDS]
+    words = ", ".join(f"{'NULL' if word is None else repr(word)} ({count})" for word, count in counts)
+    more = "" if sum(count for _, count in counts) == unknown else ", and others"
+    share = unknown / calls
+    detail = (
+        f"{unknown} of {calls} calls {within} ({share:.1%}) have an unknown {column}: {words}{more}; "
+        "their cost is counted, but the calls are not"
+    )
+    hint = f"set {column} to true or false in every row, or set tables.log to a view that translates it"
+    if log.has_status:
+        *others, last = ("NULL" if word is None else word for word in log.outcomes)
+        named = f"{', '.join(others)} or {last}" if others else last
+        hint = (
+            f"set {column} to {named} in every row, or write into columns.log.outcomes what all words mean, as in "
+            "{ok: [success], failed: [failed, failure]}"
+        )
+    return (fail if share > MOST_UNKNOWN else warn)(OUTCOMES, detail, hint)
