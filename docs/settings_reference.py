@@ -148,27 +148,20 @@ def _row(setting: Setting) -> str:
     write = f"{setting.kind}, {setting.bounds}" if setting.bounds else setting.kind
     name = setting.path.rpartition(".")[2]
     option = f"; option: [`{OPTIONS[setting.path]}`](commands.md#serve)" if setting.path in OPTIONS else ""
-    cells = (
-        f"`{name}`",
-        write,
-        setting.default,
-        (setting.meaning.removesuffix(".") + option) if option else setting.meaning,
-    )
+    meaning = setting.meaning.removesuffix(".") + option if option else setting.meaning
+    cells = (f"`{name}`", write, setting.default, meaning)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
 
 def _told(path: str, meaning: str) -> str:
-    names = _known_names(path)
-    return f"{meaning.removesuffix('.')}; found as {' or '.join(f'`{name}`' for name in names)}" if names else meaning
-
-
-def _known_names(path: str) -> tuple[str, ...]:
-    """The names under which a column is found in the catalog."""
+    """The meaning, of a column with the names under which it is found in the catalog."""
     match path.split("."):
         case ["columns", table, role]:
             known = {**ROLES, "log": LOG_ROLES, "recommendations": WRITTEN_ROLES}[table].get(role)
-            return () if known is None else tuple(known.names)
-    return ()
+            if known is not None and known.names:
+                names = " or ".join(f"`{name}`" for name in known.names)
+                return f"{meaning.removesuffix('.')}; found as {names}"
+    return meaning
 
 
 def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any, FieldInfo]]:
