@@ -234,7 +234,7 @@ def hours(rate: float, calls: int, rules: Sequence[Rule] = (BEFORE, AFTER)) -> l
 
 @dataclass(frozen=True)
 class Ends:
-    """How an alert ended after incidents: minutes to Resolved, and how often it fired again in the three hours after."""
+    """How an alert ended after incidents: minutes to Resolved, and how often it fired again within three hours."""
 
     minutes: Sequence[int]
     again: int
