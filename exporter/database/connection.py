@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 from psycopg.abc import PQGen
+from psycopg.generators import send
 
 from exporter.database.conninfo import ConnInfo
 from exporter.database.encoding import be_lenient, client_encoding
@@ -68,23 +69,30 @@ def connect(info: ConnInfo, timeout: float, application_name: str) -> Connection
 
 @contextlib.contextmanager
 def pipelined(connection: Connection) -> Iterator[None]:
-    """As psycopg's `Connection.pipeline`, but nothing is sent after the Sync that ends it.
+    """As psycopg's `Connection.pipeline`, but all is sent at the end, with the Sync and with nothing after that.
 
-    psycopg sends a Flush there if results are still on their way. When that Sync has ended a transaction, a pooler may
-    have taken the server away already. It then gives one to the Flush, which nothing answers: pgbouncer 1.24 waits for
-    the end of that "transaction", and a pool of one server is stuck.
+    psycopg sends each statement by itself, and looks for answers in between: of a statement that fails they are raised
+    at the end here. And it sends a Flush behind the Sync if results are still on their way. When that Sync has ended a
+    transaction, a pooler may have taken the server away already. It then gives one to the Flush, which nothing answers:
+    pgbouncer 1.24 waits for the end of that "transaction", and a pool of one server is stuck.
     """
     with connection.pipeline() as pipeline:
+        pipeline._communicate_gen = _send_nothing  # type: ignore[method-assign]
         pipeline._exit_gen = functools.partial(_end, pipeline)  # type: ignore[method-assign]
         yield
 
 
+def _send_nothing() -> PQGen[None]:
+    yield from ()
+
+
 def _end(pipeline: psycopg.Pipeline) -> PQGen[None]:
-    try:
-        pipeline._enqueue_sync()
-        yield from pipeline._communicate_gen()
-    finally:
-        yield from pipeline._fetch_gen(flush=False)
+    pipeline._enqueue_sync()
+    # libpq keeps all of it until the Sync
+    while pipeline.command_queue:
+        pipeline.command_queue.popleft()()
+    yield from send(pipeline.pgconn)
+    yield from pipeline._fetch_gen(flush=False)
 
 
 def execute_numbered(connection: Connection, statement: bytes, values: Sequence[Any], *, prepare: bool) -> Rows:

@@ -1,7 +1,7 @@
 """The ledger's data: what a read brings, what the state holds, what a plan changes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -298,6 +298,10 @@ class Progress:
     converted: int = 0
 
 
+WHOLE = "whole"
+"""The name of the stamp that all parts of a state share."""
+
+
 @dataclass
 class State:
     """All that is known, mirrored in the store. Changed by `apply` alone.
@@ -326,8 +330,11 @@ class State:
         """No part has been changed yet."""
         self._stamps: dict[str, object] = {}
 
-    def stamp(self, name: str) -> object:
-        """An object that is replaced when the part of this name changes. `Changes.found` replaces none."""
+    def stamp(self, name: str = WHOLE) -> object:
+        """An object that is replaced when the part of this name changes, by default any part but the progress.
+
+        `Changes.found` replaces none.
+        """
         return self._stamps.setdefault(name, object())
 
     @property
@@ -341,14 +348,15 @@ class State:
             self.progress = changes.progress
         # first, so that a series which ends and begins again in one commit begins at zero
         for name, keys in changes.ended.items():
-            self._stamps[name] = object()
+            self._changed(name)
             for key in keys:
                 getattr(self, name).pop(key, None)
         for name in KEYED:
             new = getattr(changes, name)
             if not new:
                 continue
-            ours, self._stamps[name] = getattr(self, name), object()
+            ours = getattr(self, name)
+            self._changed(name)
             for key, value in new.items():
                 if value is None:
                     ours.pop(key, None)
@@ -356,6 +364,9 @@ class State:
                     ours[key] = value
         # a slice that was found as it was is not written to the disk: only memory learns by which read that is known
         self.slices.update(changes.found)
+
+    def _changed(self, name: str) -> None:
+        self._stamps[name] = self._stamps[WHOLE] = object()
 
     def pack_days(self, zone: ZoneInfo, least: int = MANY_NAMES) -> None:
         """Let the users of days that are over take less memory, where there are `least` or more; nothing changes."""
@@ -399,6 +410,17 @@ class Changes:
     found: dict[int, Slice] = field(default_factory=dict)
     ended: dict[str, frozenset[Any]] = field(default_factory=dict)
 
+    def moves_time_alone(self, written: Progress) -> bool:
+        """Whether nothing is new but what time it is, and less than a minute of that since the `written` progress.
+
+        Nothing that is counted or shown depends on it after a restart: the log is read again from where it is closed.
+        """
+        new = self.progress
+        if new is None or any(getattr(self, name) for name in _WRITTEN):
+            return False
+        as_written = replace(new, now=written.now, position=written.position, skew=written.skew)
+        return as_written == written and written.now <= new.now < written.now + MINUTE
+
     def follow(self, later: "Changes") -> None:
         """Add changes that were planned on top of these."""
         self.progress = later.progress or self.progress
@@ -406,7 +428,7 @@ class Changes:
             self.ended[name] = self.ended.get(name, frozenset()) | keys
             for key in keys:
                 getattr(self, name).pop(key, None)
-        for name in (*KEYED, "slice_users", "hours", "past_spend"):
+        for name in (*KEYED, *_STORE_ALONE):
             getattr(self, name).update(getattr(later, name))
         for start in later.slices:
             # replaced, with a place of its own, or gone
@@ -419,6 +441,12 @@ KEYED: Sequence[str] = tuple(f.name for f in fields(State) if f.name != "progres
 
 SEEN = ("seen_operations", "seen_models", "succeeded_models")
 """The parts of a state, and of what is read, that hold the last time of each operation or model."""
+
+_STORE_ALONE = ("slice_users", "hours", "past_spend")
+"""The parts of changes that no state in memory has."""
+
+_WRITTEN = (*KEYED, *_STORE_ALONE, "ended")
+"""The parts of changes that are written to the store, beside the progress."""
 
 SPENDER_DAYS = ("user_days", "group_days")
 """The parts of a state that hold money by day and spender."""

@@ -17,7 +17,8 @@ from exporter.scrape.anomalies import AnomalyWatch
 from exporter.scrape.background import BackgroundReader
 from exporter.scrape.clock import HostClock
 from exporter.scrape.collector import Attempt, Collector, Scrape
-from exporter.scrape.exposition import Exposure, families
+from exporter.scrape.exposition import families
+from exporter.scrape.exposure import Exposure
 from exporter.scrape.hourly import HourlyHistory
 from exporter.scrape.ledger_service import LedgerService
 from exporter.scrape.periods import PeriodBoard
@@ -188,7 +189,8 @@ class Exporter:
 
     def _read_log(self, attempt: Attempt, seconds: float) -> None:
         self._collector.read_log(attempt, seconds)
-        self._background.look()
+        if attempt.news:
+            self._background.look()
 
     def _families(self, scrape: Scrape) -> list[Family]:
         try:
@@ -199,7 +201,7 @@ class Exporter:
             self._change_log.broke("ledger", error)
             snapshot, scrape = Snapshot(), replace(scrape, current=False)
         if scrape.current and snapshot.gauges is not None:
-            self._last_success = float(snapshot.gauges.now)
+            self._last_success = float(snapshot.now)
         exposure = Exposure(
             config=self._config,
             ledger=snapshot,

@@ -9,7 +9,7 @@ import gzip
 import struct
 import threading
 import zlib
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 from prometheus_client.metrics_core import Metric as LibraryFamily
 from prometheus_client.utils import floatToGoString
 
-from exporter.catalog import Metric
 from exporter.web.families import Family, Labels
 
 Encoder = Callable[[Any], bytes]
@@ -43,9 +42,8 @@ class _Block(NamedTuple):
 class _Known:
     """A family as it was on the last page."""
 
-    metric: Metric
+    family: Family
     head: str
-    values: Mapping[Any, Any]
     blocks: dict[Labels, _Block]
     text: bytes
     compressed: bytes | None = None
@@ -81,14 +79,19 @@ class RememberingEncoder:
             if names:
                 page = self._encode(SimpleNamespace(collect=lambda: _chosen(families, names)))
                 return gzip.compress(page, _LEVEL) if compress else page
-            known = [self._updated(family, self._known.get(family.metric.name)) for family in families]
-            self._known = {item.metric.name: item for item in known}
+            known = [self._as_known(family) for family in families]
+            self._known = {item.family.metric.name: item for item in known}
             return _gzip(known, self._end) if compress else b"".join([*(item.text for item in known), self._end])
 
+    def _as_known(self, family: Family) -> _Known:
+        known = self._known.get(family.metric.name)
+        return known if known is not None and known.family is family else self._updated(family, known)
+
     def _updated(self, family: Family, known: _Known | None) -> _Known:
-        if known is None or (known.metric is not family.metric and known.metric != family.metric):
-            known = _Known(family.metric, self._text(family.as_library([])), {}, {}, b"")
-        elif known.values is family.values or known.values == family.values:
+        if known is None or known.family.metric != family.metric:
+            known = _Known(family, self._text(family.as_library([])), {}, b"")
+        elif known.family.values is family.values or known.family.values == family.values:
+            known.family = family
             return known
         blocks: dict[Labels, _Block] = {}
         for labels, value in family.values.items():
@@ -99,7 +102,7 @@ class RememberingEncoder:
                 block = _block(value, block.starts, family)
             blocks[labels] = block
         text = "".join([known.head, *[block.text for block in blocks.values()]])
-        return _Known(family.metric, known.head, family.values, blocks, text.encode())
+        return _Known(family, known.head, blocks, text.encode())
 
     def _starts(self, family: Family, head: str, labels: Labels, value: Any) -> tuple[str, ...]:
         zeros = [sample._replace(value=0.0) for sample in family.samples_of(labels, value)]
@@ -128,29 +131,33 @@ def _decimal(number: float) -> str:
     return repr(positive) if 0 <= positive < _EXPONENT else _number(positive)
 
 
-def _compressed(known: Iterable[_Known], end: bytes) -> Iterator[bytes]:
-    """The parts of a deflated page, each of which ends where a byte does and refers to nothing before it."""
-    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -_SMALL_WINDOW, _SMALL_MEMORY)
-    large = None
+def _pieces(known: Iterable[_Known], end: bytes) -> Iterator[_Known | bytes]:
+    """A page in pieces: each large family, and the text of what lies between, or after, them."""
     small: list[bytes] = []
     for item in known:
         if len(item.text) < _APART:
             small.append(item.text)
             continue
         if small:
-            yield deflate.compress(b"".join(small)) + deflate.flush(zlib.Z_FULL_FLUSH)
+            yield b"".join(small)
             small = []
-        if item.compressed is None:
+        yield item
+    yield b"".join([*small, end])
+
+
+def _gzip(known: Iterable[_Known], end: bytes) -> bytes:
+    """The format of RFC 1952: parts that are deflated, each of which ends where a byte does and refers to no other."""
+    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -_SMALL_WINDOW, _SMALL_MEMORY)
+    large = None
+    check, size, parts = 0, 0, [_GZIP_HEAD]
+    for piece in _pieces(known, end):
+        if isinstance(piece, bytes):
+            check, size = zlib.crc32(piece, check), size + len(piece)
+            parts += deflate.compress(piece), deflate.flush(zlib.Z_FULL_FLUSH)
+            continue
+        if piece.compressed is None:
             large = large or zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-            item.compressed = large.compress(item.text) + large.flush(zlib.Z_FULL_FLUSH)
-        yield item.compressed
-    yield deflate.compress(b"".join([*small, end])) + deflate.flush()
-
-
-def _gzip(known: Sequence[_Known], end: bytes) -> bytes:
-    """The format of RFC 1952, of a page of these families and its end."""
-    check, size = 0, len(end)
-    for item in known:
-        check, size = item.check_after(check), size + len(item.text)
-    check = zlib.crc32(end, check)
-    return b"".join([_GZIP_HEAD, *_compressed(known, end), struct.pack("<LL", check, size & 0xFFFFFFFF)])
+            piece.compressed = large.compress(piece.text) + large.flush(zlib.Z_FULL_FLUSH)
+        check, size = piece.check_after(check), size + len(piece.text)
+        parts.append(piece.compressed)
+    return b"".join([*parts, deflate.flush(), struct.pack("<LL", check, size & 0xFFFFFFFF)])
