@@ -153,7 +153,10 @@ def problems_of_module(file: str, source: str) -> Iterator[str]:
     for call in ast.walk(tree):
         if not isinstance(call, ast.Call):
             continue
-        of, _, name = ast.unparse(call.func).rpartition(".")
+        name = getattr(call.func, "attr", None) or getattr(call.func, "id", None)
+        if name != "connect" and name not in _SENDING:
+            continue
+        of = ast.unparse(call.func).rpartition(".")[0]
         if of == "psycopg" and name == "connect" and file not in OPENERS:
             yield f"{file}:{call.lineno}: opens a connection whose search path nobody locks; use `Database`"
         if by_session and name in _SENDING and file not in SENDERS and not of.endswith("session"):

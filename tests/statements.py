@@ -8,8 +8,9 @@ import json
 import re
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from dashboards.render import each_panel
 from tests.support import ROOT
@@ -32,9 +33,14 @@ class Statement:
     text: str
 
 
-def in_python(folder: str = "exporter") -> Iterator[Statement]:
-    """The SQL in the modules of a folder; not that of the state, which is SQLite's."""
-    for path in sorted((ROOT / folder).rglob("*.py")):
+@cache
+def in_python() -> tuple[Statement, ...]:
+    """The SQL in the exporter's modules; not that of the state, which is SQLite's."""
+    return tuple(_in_modules())
+
+
+def _in_modules() -> Iterator[Statement]:
+    for path in sorted((ROOT / "exporter").rglob("*.py")):
         tree = ast.parse(path.read_text())
         if _imports(tree, "sqlite3"):
             continue
@@ -92,12 +98,12 @@ def without_texts(text: str) -> str:
     return _QUOTED.sub(" ", text)
 
 
-def functions(statements: Iterator[Statement]) -> set[str]:
+def functions(statements: Iterable[Statement]) -> set[str]:
     """The names before a parenthesis, those of functions among them."""
     return {name for each in statements for name in _CALL.findall(without_texts(each.text))}
 
 
-def operators(statements: Iterator[Statement]) -> set[str]:
+def operators(statements: Iterable[Statement]) -> set[str]:
     """The operators, with some that are parts of others."""
     return {name for each in statements for name in _OPERATOR.findall(without_texts(each.text).replace("::", " "))}
 
@@ -112,8 +118,13 @@ def _imports(tree: ast.Module, name: str) -> bool:
 
 def _parts(tree: ast.Module) -> set[ast.AST]:
     """The texts in `sql.SQL(…)`, which may be parts of statements."""
-    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "sql.SQL")
-    return {part for call in calls for part in ast.walk(call)}
+    return {part for node in ast.walk(tree) if _is_part(node) for part in ast.walk(node)}
+
+
+def _is_part(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr != "SQL":
+        return False
+    return isinstance(node.func.value, ast.Name) and node.func.value.id == "sql"
 
 
 def _docstrings(tree: ast.Module) -> set[ast.AST]:

@@ -1,9 +1,11 @@
 """An alert on a share or a mean fires where that is certain; `certainty: none` compares it as it is."""
 
 import re
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 
 import pytest
 import yaml
@@ -81,7 +83,7 @@ def test_the_simulation_fires_as_the_rules_do(tmp_path: Path, certainty: str, ra
     scenario.show(replica, catalog.OPERATIONS, lambda second: counters.calls[second // SCRAPE], **labels)
     failures = {**labels, "error_class": "auth"}
     scenario.show(replica, catalog.FAILURES, lambda second: counters.above[second // SCRAPE], **failures)
-    rule = bench.Rule(certain=certainty == "high", closed=windows_are_closed(tmp_path))
+    rule = bench.Rule(certain=certainty == "high", closed=windows_are_closed())
     fires = as_expected(scenario, rule, counters)
     check(tmp_path, scenario, condition="error_rate > 5%", certainty=certainty)
     assert fires == {False, True} or rate == 0.02
@@ -105,7 +107,7 @@ def test_the_simulation_of_latencies_fires_as_the_rules_do(
     labels = {"operation": "chat", "model": "m1"}
     scenario.show(replica, catalog.LATENCY, lambda second: counters.calls[second // SCRAPE], "_count", **labels)
     scenario.show(replica, catalog.LATENCY, lambda second: counters.above[second // SCRAPE], "_sum", **labels)
-    rule = bench.Rule(2, certainty == "high", windows_are_closed(tmp_path), "avg_latency")
+    rule = bench.Rule(2, certainty == "high", windows_are_closed(), "avg_latency")
     fires = as_expected(scenario, rule, counters)
     check(tmp_path, scenario, condition="avg_latency > 2s", certainty=certainty)
     assert fires == {False, True} or mean == 1.2
@@ -127,20 +129,23 @@ def test_the_simulation_of_timeouts_fires_as_the_rules_do(
     scenario.show(replica, catalog.OPERATIONS, lambda second: counters.calls[second // SCRAPE], **labels)
     scenario.show(replica, catalog.OVER_TIMEOUT, lambda second: counters.above[second // SCRAPE], **labels)
     scenario.show(replica, catalog.MODEL_LAST_SUCCESS, float, model="m1")
-    rule = bench.Rule(0.5, certainty == "high", windows_are_closed(tmp_path), "model_response_time")
+    rule = bench.Rule(0.5, certainty == "high", windows_are_closed(), "model_response_time")
     fires = as_expected(scenario, rule, counters, "model")
     check(tmp_path, scenario, condition="model_response_time > timeout", certainty=certainty)
     assert fires == {False, True}
 
 
-def windows_are_closed(folder: Path) -> bool:
+@cache
+def windows_are_closed() -> bool:
     """Whether windows hold the sample at their very beginning, as those of Prometheus 2 do."""
     scenario = Scenario("a window of a minute", 2 * MINUTE)
     scenario.raw("seen", {}, 1)
     scenario.figure(2 * MINUTE, "count_over_time(seen[1m])", {"{}": 2})
-    (folder / "rules.yml").write_text("groups: []\n")
-    (folder / "window.yml").write_text(file_text([scenario], "rules.yml"))
-    return promtool().run("test", "rules", str(folder / "window.yml"))[0] == 0
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "rules.yml").write_text("groups: []\n")
+        file = Path(folder) / "window.yml"
+        file.write_text(file_text([scenario], "rules.yml"))
+        return promtool().run("test", "rules", str(file))[0] == 0
 
 
 def as_expected(scenario: Scenario, rule: bench.Rule, counters: bench.Counters, by: str = "operation") -> set[bool]:

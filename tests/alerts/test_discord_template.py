@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from deploy.discord_receiver import refusal
 from tests.support.alertmanager import render
+from tests.support.thorough import examples
 
 FIRING, RESOLVED = "firing", "resolved"
 NEVER = "0001-01-01T00:00:00Z"
@@ -364,7 +365,7 @@ NOTIFICATIONS = st.builds(
 )
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(2), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(NOTIFICATIONS, min_size=15, max_size=15))
 def test_whatever_the_alerts_hold_discord_takes_it(notifications: list[Mapping[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -13,10 +13,12 @@ from tests.support.servers import EmbeddedServer
 
 
 @pytest.fixture
-def log(embedded_database: str, layout: Layout) -> Iterator[Log]:
+def log(embedded_postgres: EmbeddedServer, layout: Layout) -> Iterator[Log]:
     """A log of each layout in turn; a module that has `layout = fixed_layout(…)` sees one."""
-    with Log(embedded_database, layout) as log:
+    url = embedded_postgres.create_log(layout)
+    with Log(url, layout, exists=True) as log:
         yield log
+    embedded_postgres.drop_database(url)
 
 
 @pytest.fixture
@@ -28,7 +30,9 @@ def clock(log: Log) -> Clock:
 
 
 @pytest.fixture
-def bench(embedded_database: str, embedded_postgres: EmbeddedServer, tmp_path: Path) -> Iterator[Bench]:
+def bench(embedded_postgres: EmbeddedServer, tmp_path: Path) -> Iterator[Bench]:
     """A database in which `check` finds nothing to say."""
-    with open_bench(embedded_database, embedded_postgres, tmp_path / "state") as bench:
+    url = embedded_postgres.create_log("success")
+    with open_bench(url, embedded_postgres, tmp_path / "state") as bench:
         yield bench
+    embedded_postgres.drop_database(url)

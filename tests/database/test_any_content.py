@@ -23,6 +23,7 @@ from exporter.preflight.known_sources import wanted
 from tests.support.harness import Running, running, wait_for
 from tests.support.public_logs import PUBLIC, PublicLog
 from tests.support.scraped import Scraped
+from tests.support.thorough import examples
 
 Row = Mapping[str, Any]
 Amount = Decimal | int | None
@@ -293,7 +294,7 @@ def counted(scraped: Scraped) -> dict[str, Decimal]:
 
 
 @pytest.mark.slow
-@settings(max_examples=40, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=examples(15), suppress_health_check=list(HealthCheck), deadline=None)
 @given(data=st.data())
 def test_every_row_is_counted_or_reported(bench: Bench, data: st.DataObject) -> None:
     columns = {

@@ -24,6 +24,9 @@ GRAFANA, PASSWORD = "ai_grafana", "for this test"
 ODD_NAME = r"it's \ 100% (a|b) $5 [x]"
 """An operation as a careless caller might name it."""
 
+_SOON = "from exporter.scrape import background\nbackground.PROBE_INTERVAL = 5.0"
+"""Samples the drift seconds after the start, and not a minute."""
+
 _RULES = """
 groups:
   - name: two
@@ -90,7 +93,7 @@ def run_stack(layout: Layout, folder: Path) -> Iterator[Stack]:
             connection.execute("UPDATE cost_budgets SET daily_limit_usd = 0.01 WHERE user_id = %s", (BUSIEST_USER,))
             connection.execute(SQL.read_bytes())
             connection.execute(f"ALTER ROLE {GRAFANA} PASSWORD '{PASSWORD}'".encode())
-        program = running_now.enter_context(running(Program(database, folder / "state", config=config)))
+        program = running_now.enter_context(running(Program(database, folder / "state", config=config, before=_SOON)))
         ports = {name: free_port() for name in ("prometheus", "postgres", "blackbox")}
         for container in (
             DockerContainer(docker_image("POSTGRES_EXPORTER_IMAGE", "prometheuscommunity/postgres-exporter:v0.17.1"))

@@ -111,10 +111,8 @@ def plant(admin: psycopg.Connection[Any], database: str, functions: set[str], op
 
     `functions` and `operators` are the names that statements use. The connection keeps the system's search path.
     """
-    admin.execute("SET search_path = pg_catalog, public")
     admin.execute("CREATE ROLE mallory")
-    admin.execute(f'GRANT CREATE ON DATABASE "{database}" TO mallory'.encode())
-    admin.execute(f"ALTER DATABASE \"{database}\" SET track_functions = 'pl'".encode())
+    settle(admin, database)
     admin.execute("SET ROLE mallory")
     admin.execute("CREATE SCHEMA evil; GRANT USAGE ON SCHEMA evil TO PUBLIC")
     admin.execute("CREATE FUNCTION evil.stepped() RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN true; END'")
@@ -123,6 +121,13 @@ def plant(admin: psycopg.Connection[Any], database: str, functions: set[str], op
     for start in range(0, len(made), 2000):
         admin.execute(_BETTER.replace("%(functions)s", _literal(made[start : start + 2000])).encode())
     admin.execute("RESET ROLE")
+
+
+def settle(admin: psycopg.Connection[Any], database: str) -> None:
+    """Let the role create in a database, and count what is called there: a copy of a database knows nothing of it."""
+    admin.execute("SET search_path = pg_catalog, public")
+    admin.execute(f'GRANT CREATE ON DATABASE "{database}" TO mallory'.encode())
+    admin.execute(f"ALTER DATABASE \"{database}\" SET track_functions = 'pl'".encode())
 
 
 def _better_operators(names: set[str]) -> list[str]:

@@ -14,7 +14,7 @@ from psycopg import sql
 from exporter.catalog import USUAL_OPERATIONS
 from exporter.config import Config
 from exporter.demo.rows import TIME_COLUMN
-from exporter.demo.schema import Layout, load_schema
+from exporter.demo.schema import Layout
 from exporter.preflight import run_check
 from tests.support import ROOT
 from tests.support.servers import PostgresServer
@@ -126,10 +126,9 @@ class Bench:
 
 @contextlib.contextmanager
 def open_bench(url: str, server: PostgresServer, state: Path) -> Iterator[Bench]:
-    """Set a fresh database up as it should be, for a role of its own."""
+    """Set a log without rows, of the layout "success", up as it should be, for a role of its own."""
     role = f"reader_{secrets.token_hex(4)}"
     with psycopg.connect(url, autocommit=True) as admin:
-        load_schema(admin, "success")
         populate(admin, "success")
         admin.execute(sql.SQL("CREATE ROLE {} LOGIN BYPASSRLS PASSWORD {}").format(sql.Identifier(role), PASSWORD))
         bench = Bench(admin, role, server.url(admin.info.dbname, role, PASSWORD), state)

@@ -17,6 +17,7 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.docker_client import DockerClient
 
 from exporter.demo.postgres import EmbeddedPostgres
+from exporter.demo.schema import Layout, load_schema
 
 _READY_SECONDS = 60
 
@@ -41,6 +42,9 @@ class PostgresServer(Protocol):
         Databases are named by the superuser's URLs; returns the one of the new database.
         """
 
+    def create_log(self, layout: Layout) -> str:
+        """As `create_database`, with the empty tables of a layout."""
+
     def drop_database(self, url: str) -> None:
         """Remove a database made by `create_database`, ending whatever is connected to it."""
 
@@ -59,6 +63,9 @@ class _Server:
     password = ""
     _administrator: "psycopg.Connection[Any] | None" = None
 
+    def __init__(self) -> None:
+        self._logs: dict[Layout, str] = {}
+
     @property
     def admin_url(self) -> str:
         return self.url()
@@ -74,6 +81,14 @@ class _Server:
         model = sql.Identifier("template1" if like is None else _name(like))
         self._administer(statement.format(sql.Identifier(name), model))
         return self.url(name)
+
+    def create_log(self, layout: Layout) -> str:
+        # copied: to make the tables costs more than the rest of a database
+        if layout not in self._logs:
+            self._logs[layout] = self.create_database()
+            with psycopg.connect(self._logs[layout]) as connection:
+                load_schema(connection, layout)
+        return self.create_database(like=self._logs[layout])
 
     def drop_database(self, url: str) -> None:
         self._administer(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(_name(url))))
@@ -107,6 +122,7 @@ class EmbeddedServer(_Server):
     kind = "embedded"
 
     def __init__(self, running: EmbeddedPostgres) -> None:
+        super().__init__()
         self.port = running.port
         self.password = running.password
         self._prepare()
@@ -118,6 +134,7 @@ class DockerServer(_Server):
     kind = "docker"
 
     def __init__(self, container: DockerContainer, password: str) -> None:
+        super().__init__()
         self.host = reachable_host(container)
         self.port = container.get_exposed_port(5432)
         self.password = password
