@@ -1,8 +1,8 @@
 """Fixtures: real PostgreSQL servers, and fresh databases on them."""
 
+import contextlib
+import gc
 import os
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from zlib import crc32
 
@@ -19,6 +19,7 @@ from tests.support.servers import (
     run_embedded_postgres,
 )
 from tests.support.thinning import Case, on_the_diagonal
+from tests.support.tracing import untraced
 
 # a busy machine may take any time
 settings.register_profile("untimed", deadline=None)
@@ -46,6 +47,29 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Give the memory back."""
     if folder := config.stash.get(_MEMORY, None):
         folder.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect no garbage among tests while they are made, nor ever after: there are ten thousand, and they all stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """Trace what is imported, for coverage, and not how pytest makes the tests of a module."""
+    if not isinstance(collector, pytest.Module):
+        return (yield)
+    # what is raised is raised again when pytest asks for it
+    with contextlib.suppress(Exception, pytest.skip.Exception):
+        assert collector.obj
+    with untraced():
+        return (yield)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -125,20 +149,9 @@ def _measure_once(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Take the tracer away from a test that measures no coverage.
-
-    pytest-cov starts two collectors in a process of xdist. When it pauses the upper one, the lower one goes on.
-    """
-    if item.get_closest_marker("no_cover") is None:
+    """Take the tracer away from a test that measures no coverage."""
+    with contextlib.nullcontext() if item.get_closest_marker("no_cover") is None else untraced():
         return (yield)
-    before, before_in_threads = sys.gettrace(), threading.gettrace()
-    sys.settrace(None)
-    threading.settrace(None)
-    try:
-        return (yield)
-    finally:
-        sys.settrace(before)
-        threading.settrace(before_in_threads)
 
 
 def _takes_long(item: pytest.Item) -> bool:
