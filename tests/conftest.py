@@ -24,6 +24,9 @@ from tests.support.servers import (
 from tests.support.thinning import Case, on_the_diagonal
 from tests.support.tracing import untraced
 
+# argparse asks for a translation of each of its words: in this language it looks for no files
+os.environ["LANGUAGE"] = "C"
+
 # a busy machine may take any time
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
