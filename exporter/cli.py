@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import gc
 import io
 import os
 import sys
@@ -54,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     _print_any_character()
     try:
-        arguments = build_parser(words).parse_args(words)
+        arguments = _read(words)
         install_logging("info", [], getattr(arguments, "log_format", None) or "logfmt")
         code: int = arguments.run_command(arguments)
         sys.stdout.flush()
@@ -78,6 +79,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             _drop_output()
         return 1
     return code
+
+
+def _read(words: Sequence[str]) -> argparse.Namespace:
+    """The arguments. Meanwhile Python looks for no garbage: it would look among all that is imported, which stays."""
+    gc.disable()
+    try:
+        return build_parser(words).parse_args(words)
+    finally:
+        gc.enable()
 
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -1,9 +1,12 @@
 """Fixtures: real PostgreSQL servers, and fresh databases on them."""
 
+import contextlib
+import gc
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 from zlib import crc32
 
 import pytest
@@ -19,6 +22,10 @@ from tests.support.servers import (
     run_embedded_postgres,
 )
 from tests.support.thinning import Case, on_the_diagonal
+from tests.support.tracing import untraced
+
+# argparse asks for a translation of each of its words: in this language it looks for no files
+os.environ["LANGUAGE"] = "C"
 
 # a busy machine may take any time
 settings.register_profile("untimed", deadline=None)
@@ -27,6 +34,8 @@ settings.load_profile("untimed")
 EVERY_LAYOUT = bool(os.environ.get("EVERY_LAYOUT"))
 """Whether each case of a test runs on each layout of the log, which takes a fifth longer."""
 
+_TRACERS = pytest.StashKey[tuple[Any, Any]]()
+"""Coverage's tracer, and its like for threads that start."""
 _MEMORY = pytest.StashKey[MemoryFolder | None]()
 
 
@@ -46,6 +55,30 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Give the memory back."""
     if folder := config.stash.get(_MEMORY, None):
         folder.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect no garbage among tests while they are made, nor ever after: there are ten thousand, and they all stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(10_000)
+        gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """Trace what is imported, for coverage, and not how pytest makes the tests of a module."""
+    if not isinstance(collector, pytest.Module):
+        return (yield)
+    # what is raised is raised again when pytest asks for it
+    with contextlib.suppress(Exception, pytest.skip.Exception):
+        assert collector.obj
+    with untraced():
+        return (yield)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -112,33 +145,69 @@ def _measure_once(items: list[pytest.Item]) -> None:
     """Measure no coverage where it adds nothing: the tracer makes a test take two or three times as long.
 
     Tests of random inputs do not count, since what is covered must not rest on chance. What runs against the server in
-    a container runs against the embedded one too. Of a slow test, or one with a database, the first case counts.
+    a container runs against the embedded one too. Of a slow test, or one with a database, the first case counts; of
+    another, each case that has a value which no case before it has.
     """
-    seen: set[str] = set()
+    seen: set[tuple[str, str, int]] = set()
     for item in items:
-        case = _test(item)
-        is_repeated = case in seen and _takes_long(item)
+        if item.get_closest_marker("no_cover"):
+            raise pytest.UsageError(f"{item.nodeid}: no_cover starts another tracer; write unmeasured")
+        values = _values(item)
+        is_repeated = values <= seen or (_takes_long(item) and (_test(item), "", 0) in seen)
         if item.get_closest_marker("hypothesis") or _parameter(item, "postgres") == "docker" or is_repeated:
-            item.add_marker(pytest.mark.no_cover)
-        seen.add(case)
+            item.add_marker(pytest.mark.unmeasured)
+        seen |= values
+
+
+def _values(item: pytest.Item) -> set[tuple[str, str, int]]:
+    """The test that an item is a case of, and each parameter's place among its values."""
+    indices = item.callspec.indices if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    return {(_test(item), name, index) for name, index in {"": 0, **indices}.items()}
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Take the tracer away from a test that measures no coverage.
+def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
+    """Trace what tests and fixtures run, and not pytest itself.
 
-    pytest-cov starts two collectors in a process of xdist. When it pauses the upper one, the lower one goes on.
+    The tracer has to be set in the hooks themselves, as here: it keeps a stack of the frames that it has seen.
     """
-    if item.get_closest_marker("no_cover") is None:
-        return (yield)
-    before, before_in_threads = sys.gettrace(), threading.gettrace()
+    session.config.stash[_TRACERS] = tracers = sys.gettrace(), threading.gettrace()
     sys.settrace(None)
     threading.settrace(None)
     try:
         return (yield)
     finally:
-        sys.settrace(before)
-        threading.settrace(before_in_threads)
+        threading.settrace(tracers[1])
+        sys.settrace(tracers[0])
+
+
+def _traced(item: pytest.Item) -> Iterator[None]:
+    function, in_threads = item.config.stash[_TRACERS]
+    threading.settrace(in_threads)
+    sys.settrace(function)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(None)
+        threading.settrace(None)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """Trace fixtures as they begin."""
+    return (yield from _traced(item))
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Trace the test, unless it measures no coverage."""
+    return (yield) if item.get_closest_marker("unmeasured") else (yield from _traced(item))
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Trace fixtures as they end."""
+    return (yield from _traced(item))
 
 
 def _takes_long(item: pytest.Item) -> bool:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
+from itertools import accumulate
 from random import Random
 from typing import Literal
 from uuid import UUID
@@ -21,7 +23,7 @@ _HOURS = (1, 1, 1, 1, 1, 2, 5, 10, 15, 17, 16, 13, 10, 14, 16, 15, 12, 8, 5, 4, 
 _WEEKDAYS = (1.2, 1.3, 1.25, 1.25, 1.1, 0.5, 0.4)
 _FAILURE_SHARE = 0.015
 _FALLBACK_SHARE = 0.04
-_USER_WEIGHTS = tuple(1 / rank for rank in range(1, len(USERS) + 1))
+_USER_WEIGHTS_UP_TO = tuple(accumulate(1 / rank for rank in range(1, len(USERS) + 1)))
 _MICRO = Decimal("0.000001")
 
 
@@ -84,12 +86,12 @@ def history_start(days: int, now: datetime) -> datetime:
 
 def calls_per_hour(at: datetime) -> float:
     """How many calls an hour begin at a time of day and week (UTC), on average, in the history and live."""
-    return sum(_per_hour(operation, at) for operation in OPERATIONS)
+    return sum(_per_hour(at.hour, at.weekday()))
 
 
 def make_call(at: datetime, rng: Random) -> Call:
     """One finished call that begins at `at`."""
-    return make_call_of(rng.choices(OPERATIONS, [_per_hour(each, at) for each in OPERATIONS])[0], at, rng)
+    return make_call_of(rng.choices(OPERATIONS, _per_hour(at.hour, at.weekday()))[0], at, rng)
 
 
 def make_call_of(operation: Operation, at: datetime, rng: Random) -> Call:
@@ -135,9 +137,11 @@ _UNFINISHED: tuple[tuple[float, Literal["pending", "running"]], ...] = (
 )
 
 
-def _per_hour(operation: Operation, at: datetime) -> float:
-    part = 1 / 24 if operation.day_and_night else _HOURS[at.hour] / sum(_HOURS) * _WEEKDAYS[at.weekday()]
-    return CALLS_PER_DAY * operation.share * part
+@cache
+def _per_hour(hour: int, weekday: int) -> tuple[float, ...]:
+    """Calls of each operation."""
+    by_day = _HOURS[hour] / sum(_HOURS) * _WEEKDAYS[weekday]
+    return tuple(CALLS_PER_DAY * each.share * (1 / 24 if each.day_and_night else by_day) for each in OPERATIONS)
 
 
 def _calls_in_hour(begins: datetime, share: float, rng: Random) -> int:
@@ -156,7 +160,7 @@ def _answered(at: datetime, operation: Operation, model_name: str, rng: Random) 
         at=at,
         operation=operation.name,
         model=model_name,
-        user=rng.choices(USERS, _USER_WEIGHTS)[0],
+        user=rng.choices(USERS, cum_weights=_USER_WEIGHTS_UP_TO)[0],
         outcome="success",
         input_tokens=input_tokens,
         output_tokens=output_tokens,

@@ -7,7 +7,7 @@ from bench.labelled import Incident
 from exporter.ledger.calendar import HOUR
 
 # the tracer would triple the time
-pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 
 def test_precision_and_recall_are_better_than_those_of_both_rivals() -> None:

@@ -43,7 +43,7 @@ def means(kind: Kind, month: bool) -> tuple[float, float]:
     return fmean(forecast for forecast, _, _ in found), fmean(straight for _, straight, _ in found)
 
 
-@pytest.mark.no_cover
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("month", [False, True], ids=["day", "month"])
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_the_forecast_beats_the_straight_line_and_ties_where_that_is_as_good_as_can_be(kind: Kind, month: bool) -> None:
@@ -54,7 +54,7 @@ def test_the_forecast_beats_the_straight_line_and_ties_where_that_is_as_good_as_
         assert forecast < 0.9 * straight
 
 
-@pytest.mark.no_cover
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", ["flat", "morning burst", "weekly rhythm"])
 def test_the_interval_holds_as_many_days_as_it_says(name: str) -> None:
     kind = replace(next(kind for kind in KINDS if kind.name == name), hours=(4, 9, 13, 18))

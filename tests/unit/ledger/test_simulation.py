@@ -23,7 +23,7 @@ from tests.support.ledger_driver import START, Exporter
 from tests.support.model_log import Classes, Log, Row
 
 # the tracer would triple the time
-pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 DAYS = int(os.environ.get("SIMULATED_DAYS", "4"))
 SEEDS = [int(seed) for seed in os.environ.get("SIMULATED_SEEDS", "1 2").split()]
