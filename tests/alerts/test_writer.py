@@ -12,6 +12,6 @@ from alert_rules.output.writer import rules_text
 @example("a line\x85another one")
 @example("💸 spent\n")
 def test_any_text_is_read_back(text: str) -> None:
-    rule = Rule("Spent", "up", is_alert=True, annotations={"summary": text})
+    rule = Rule(name="Spent", expr="up", is_alert=True, annotations={"summary": text})
     (group,) = yaml.safe_load(rules_text([RuleGroup("one", (rule,))]))["groups"]
     assert group["rules"][0]["annotations"] == {"summary": text}
