@@ -1,7 +1,7 @@
 """Read `alerts.yaml`: the alerts that are well formed, and what is wrong with the others."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ class Alerts:
     specs: Mapping[int, AlertSpec]
     links: Links
     source: Source
-    problems: tuple[Problem, ...] = ()
+    problems: Sequence[Problem] = ()
 
 
 def load_alerts(path: Path) -> Alerts:
@@ -36,17 +36,16 @@ def parse_alerts(content: bytes, file: str) -> Alerts:
 
 
 def _alerts(source: Source) -> Alerts:
-    data, problems = source.document.data, source.flaws
-    if data is None and not problems:
-        problems.append(Problem(source.file, 1, 1, "nothing", "write at least one alert under alerts:"))
+    data, flaws = source.document.data, source.flaws
     if data is None:
-        return Alerts({}, Links(), source, tuple(problems))
+        nothing = Problem(source.file, 1, 1, "nothing", "write at least one alert under alerts:")
+        return Alerts({}, Links(), source, flaws or [nothing])
     try:
         written = AlertsFile.model_validate(data)
     except ValidationError as error:
-        problems += [_located(source, found) for found in form_errors(error, data)]
-        return Alerts(dict(_well_formed(source)), Links(), source, tuple(problems))
-    return Alerts(dict(enumerate(written.alerts)), written.links, source, tuple(problems))
+        problems = [*flaws, *(_located(source, found) for found in form_errors(error, data))]
+        return Alerts(dict(_well_formed(source)), Links(), source, problems)
+    return Alerts(dict(enumerate(written.alerts)), written.links, source, flaws)
 
 
 def _well_formed(source: Source) -> Iterator[tuple[int, AlertSpec]]:
