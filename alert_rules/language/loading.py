@@ -1,7 +1,7 @@
 """Read `alerts.yaml`: the alerts that are well formed, and what is wrong with the others."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ class Alerts:
     specs: Mapping[int, AlertSpec]
     links: Links
     source: Source
-    problems: Sequence[Problem] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 def load_alerts(path: Path) -> Alerts:
@@ -36,14 +36,14 @@ def parse_alerts(content: bytes, file: str) -> Alerts:
 
 
 def _alerts(source: Source) -> Alerts:
-    data, flaws = source.document.data, source.flaws
+    data, flaws = source.document.data, tuple(source.flaws)
     if data is None:
         nothing = Problem(source.file, 1, 1, "nothing", "write at least one alert under alerts:")
-        return Alerts({}, Links(), source, flaws or [nothing])
+        return Alerts({}, Links(), source, flaws or (nothing,))
     try:
         written = AlertsFile.model_validate(data)
     except ValidationError as error:
-        problems = [*flaws, *(_located(source, found) for found in form_errors(error, data))]
+        problems = *flaws, *(_located(source, found) for found in form_errors(error, data))
         return Alerts(dict(_well_formed(source)), Links(), source, problems)
     return Alerts(dict(enumerate(written.alerts)), written.links, source, flaws)
 
