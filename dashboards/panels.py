@@ -9,22 +9,10 @@ from typing import Any
 import attr
 from grafanalib import core
 
+from dashboards import style
 from dashboards.colors import in_order, of_series
 from dashboards.promql import PROMETHEUS
-from dashboards.style import (
-    CALMING,
-    COUNT,
-    DIM,
-    NEUTRAL,
-    NOT_READ,
-    NOTHING,
-    PLAIN,
-    TEXT,
-    USD,
-    Mappings,
-    Steps,
-    no_value,
-)
+from dashboards.style import Mappings, Steps
 
 
 @dataclass(frozen=True)
@@ -55,7 +43,7 @@ def _panel(kind: Any, texts: tuple[str, str, str], targets: Sequence[Any], steps
     # the text behind the panel's (i)
     about = f"{shows}\n\n**What to do:** {act}"
     common = {"title": title, "description": about, "targets": list(targets), "dataSource": source}
-    return Panel(*texts, kind(**common, maxDataPoints=None, thresholds=list(steps or NEUTRAL), **given))
+    return Panel(*texts, kind(**common, maxDataPoints=None, thresholds=list(steps or style.NEUTRAL), **given))
 
 
 def stat(
@@ -69,8 +57,8 @@ def stat(
     decimals: int | None = None,
     named: bool = False,
     sizes: tuple[int, int] | None = None,
-    absent: str = DIM,
-    empty: str = NOT_READ,
+    absent: str = style.DIM,
+    empty: str = style.NOT_READ,
     overrides: Sequence[dict[str, Any]] = (),
     links: Sequence[dict[str, Any]] = (),
 ) -> Panel:
@@ -87,7 +75,7 @@ def stat(
         steps,
         format=unit,
         decimals=decimals,
-        mappings=[*(mappings or []), *no_value(empty, absent)],
+        mappings=[*(mappings or []), *style.no_value(empty, absent)],
         noValue=empty,
         color={"mode": "thresholds"},
         colorMode="value",
@@ -111,7 +99,7 @@ def absolute(steps: Steps) -> dict[str, Any]:
     return {"mode": "absolute", "steps": [step.to_json_data() for step in steps]}
 
 
-_LEAST: dict[str, dict[str, float]] = {COUNT: {"axisSoftMax": 5}, USD: {"axisSoftMax": 0.001}}
+_LEAST: dict[str, dict[str, float]] = {style.COUNT: {"axisSoftMax": 5}, style.USD: {"axisSoftMax": 0.001}}
 """The least extent of axes. Where all values are 0, Grafana's own is 100."""
 
 
@@ -132,7 +120,7 @@ def timeseries(
     soft: dict[str, float] | None = None,
     log: bool = False,
     decimals: int | None = None,
-    empty: str = NOTHING,
+    empty: str = style.NOTHING,
     transformations: Sequence[dict[str, Any]] = (),
     overrides: Sequence[dict[str, Any]] = (),
     colors: Sequence[dict[str, Any]] = (),
@@ -192,7 +180,7 @@ def bar_gauge(
     *targets: Any,
     unit: str,
     decimals: int | None = None,
-    empty: str = NOT_READ,
+    empty: str = style.NOT_READ,
     transformations: Sequence[dict[str, Any]] = (),
     overrides: Sequence[dict[str, Any]] = (),
 ) -> Panel:
@@ -204,7 +192,7 @@ def bar_gauge(
         RawPanel,
         (title, shows, act),
         targets,
-        CALMING,
+        style.CALMING,
         transformations=list(transformations),
         plugin="bargauge",
         options={
@@ -234,7 +222,7 @@ def heatmap(title: str, shows: str, act: str, *targets: Any, unit: str) -> Panel
         options={
             "calculate": False,
             "cellGap": 1,
-            "cellValues": {"unit": COUNT},
+            "cellValues": {"unit": style.COUNT},
             "color": {
                 "exponent": 0.5,
                 "fill": "dark-blue",
@@ -252,11 +240,13 @@ def heatmap(title: str, shows: str, act: str, *targets: Any, unit: str) -> Panel
             "tooltip": {"mode": "single", "showColorScale": False, "yHistogram": False},
             "yAxis": {"axisPlacement": "left", "reverse": False, "unit": unit},
         },
-        extraJson={"fieldConfig": {"defaults": {"unit": COUNT, "noValue": NOTHING}}},
+        extraJson={"fieldConfig": {"defaults": {"unit": style.COUNT, "noValue": style.NOTHING}}},
     )
 
 
-def state_timeline(title: str, shows: str, act: str, *targets: Any, mappings: Mappings, empty: str = NOT_READ) -> Panel:
+def state_timeline(
+    title: str, shows: str, act: str, *targets: Any, mappings: Mappings, empty: str = style.NOT_READ
+) -> Panel:
     """States over time, one line each; where nothing is known, nothing is drawn.
 
     The queries look at the whole of each step of a minute or more: a state between two steps is not lost.
@@ -272,7 +262,7 @@ def state_timeline(title: str, shows: str, act: str, *targets: Any, mappings: Ma
         overrides=[],
         interval="1m",
         extraJson={
-            "fieldConfig": {"defaults": {"unit": PLAIN, "noValue": empty}},
+            "fieldConfig": {"defaults": {"unit": style.PLAIN, "noValue": empty}},
             "options": {
                 "alignValue": "left",
                 "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False},
@@ -292,7 +282,7 @@ def bar_chart(
     columns: Sequence[str],
     stacked: bool = False,
     back: str | None = None,
-    empty: str = NOTHING,
+    empty: str = style.NOTHING,
 ) -> Panel:
     """Bars of `columns` over the values of the column `x`."""
     custom = {"fillOpacity": 80, "lineWidth": 0, "axisSoftMin": 0, "hideFrom": _NOWHERE}
@@ -340,7 +330,7 @@ def table(
     sort: str = "",
     then: str = "",
     rising: bool = False,
-    empty: str = NOTHING,
+    empty: str = style.NOTHING,
 ) -> Panel:
     """A table, sorted by the column `sort` from the largest value down, or up where `rising`, and then by `then`.
 
@@ -352,7 +342,7 @@ def table(
         core.Table,
         (title, shows, act),
         targets,
-        unit=TEXT,
+        unit=style.TEXT,
         overrides=[_EMPTY_CELLS, *columns],
         transformations=list(transformations),
         filterable=False,
