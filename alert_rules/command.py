@@ -86,17 +86,24 @@ def add_commands(parser: argparse.ArgumentParser, connect: Connect) -> None:
 
 
 def _sources(parser: argparse.ArgumentParser) -> None:
-    _path(parser, "alerts", FOLDER / "alerts.yaml", "the alerts", "FILE")
-    _path(parser, "channels", FOLDER / "channels.yaml", "where alerts are sent", "FILE")
+    for name, what in (("alerts", "the alerts"), ("channels", "where alerts are sent")):
+        parser.add_argument(
+            f"--{name}",
+            type=path_option,
+            default=FOLDER / f"{name}.yaml",
+            metavar="FILE",
+            help=f"{what} (default: %(default)s)",
+        )
 
 
 def _output(parser: argparse.ArgumentParser) -> None:
-    _path(parser, "output", FOLDER / "generated", "where to write the rules and Alertmanager's configuration", "DIR")
-
-
-def _path(parser: argparse.ArgumentParser, name: str, default: Path, what: str, metavar: str) -> None:
-    told = f"{what} (default: %(default)s)"
-    parser.add_argument(f"--{name}", type=path_option, default=default, metavar=metavar, help=told)
+    parser.add_argument(
+        "--output",
+        type=path_option,
+        default=FOLDER / "generated",
+        metavar="DIR",
+        help="where to write the rules and Alertmanager's configuration (default: %(default)s)",
+    )
 
 
 def _runbooks(text: str) -> Path:
@@ -125,7 +132,13 @@ def _seconds(text: str) -> float:
 def _changes(parser: argparse.ArgumentParser) -> None:
     _sources(parser)
     _output(parser)
-    _path(parser, "secrets", Path("secrets"), "the files with the webhooks' URLs", "DIR")
+    parser.add_argument(
+        "--secrets",
+        type=path_option,
+        default=Path("secrets"),
+        metavar="DIR",
+        help="the files with the webhooks' URLs (default: %(default)s)",
+    )
     _addresses(parser)
     parser.add_argument(
         "--reload-command",

@@ -148,20 +148,27 @@ def _row(setting: Setting) -> str:
     write = f"{setting.kind}, {setting.bounds}" if setting.bounds else setting.kind
     name = setting.path.rpartition(".")[2]
     option = f"; option: [`{OPTIONS[setting.path]}`](commands.md#serve)" if setting.path in OPTIONS else ""
-    meaning = setting.meaning.removesuffix(".") + option if option else setting.meaning
-    cells = (f"`{name}`", write, setting.default, meaning)
+    cells = (
+        f"`{name}`",
+        write,
+        setting.default,
+        (setting.meaning.removesuffix(".") + option) if option else setting.meaning,
+    )
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
 
 def _told(path: str, meaning: str) -> str:
-    """The meaning, of a column with the names under which it is found in the catalog."""
+    names = _known_names(path)
+    return f"{meaning.removesuffix('.')}; found as {' or '.join(f'`{name}`' for name in names)}" if names else meaning
+
+
+def _known_names(path: str) -> tuple[str, ...]:
+    """The names under which a column is found in the catalog."""
     match path.split("."):
         case ["columns", table, role]:
             known = {**ROLES, "log": LOG_ROLES, "recommendations": WRITTEN_ROLES}[table].get(role)
-            if known is not None and known.names:
-                names = " or ".join(f"`{name}`" for name in known.names)
-                return f"{meaning.removesuffix('.')}; found as {names}"
-    return meaning
+            return () if known is None else tuple(known.names)
+    return ()
 
 
 def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any, FieldInfo]]:

@@ -96,13 +96,14 @@ def condition_of(spec: AlertSpec) -> tuple[str, str]:
     if spec.type is None:
         raise SemanticError("name", "an alert without a condition", "write condition: daily_spend > $200, or the like")
     quantity = known_quantity(spec.type, "type")
-    fits = " or ".join(known for known, (of, _) in THRESHOLDS.items() if of is quantity.dimension)
     if len(thresholds) != 1:
+        fits = " or ".join(known for known, (of, _) in THRESHOLDS.items() if of is quantity.dimension)
         found = " and ".join(thresholds) if thresholds else "no threshold"
         raise SemanticError("type", f"{found} beside type", f"write one, {fits}")
     ((name, value),) = thresholds.items()
     dimension, form = THRESHOLDS[name]
     if dimension is not quantity.dimension:
+        fits = " or ".join(known for known, (of, _) in THRESHOLDS.items() if of is quantity.dimension)
         raise SemanticError(name, f"{name} for {quantity.name}", f"write {fits}")
     return f"{spec.type} > {form.format(promql_number(Decimal(str(value))))}", name
 

@@ -36,16 +36,17 @@ def parse_alerts(content: bytes, file: str) -> Alerts:
 
 
 def _alerts(source: Source) -> Alerts:
-    data, flaws = source.document.data, tuple(source.flaws)
+    data, problems = source.document.data, source.flaws
+    if data is None and not problems:
+        problems.append(Problem(source.file, 1, 1, "nothing", "write at least one alert under alerts:"))
     if data is None:
-        nothing = Problem(source.file, 1, 1, "nothing", "write at least one alert under alerts:")
-        return Alerts({}, Links(), source, flaws or (nothing,))
+        return Alerts({}, Links(), source, tuple(problems))
     try:
         written = AlertsFile.model_validate(data)
     except ValidationError as error:
-        problems = *flaws, *(_located(source, found) for found in form_errors(error, data))
-        return Alerts(dict(_well_formed(source)), Links(), source, problems)
-    return Alerts(dict(enumerate(written.alerts)), written.links, source, flaws)
+        problems += [_located(source, found) for found in form_errors(error, data)]
+        return Alerts(dict(_well_formed(source)), Links(), source, tuple(problems))
+    return Alerts(dict(enumerate(written.alerts)), written.links, source, tuple(problems))
 
 
 def _well_formed(source: Source) -> Iterator[tuple[int, AlertSpec]]:

@@ -8,9 +8,22 @@ from typing import Any
 from alert_rules.model.conventions import WIDE_WINDOW
 from alert_rules.model.dimensions import Dimension
 from alert_rules.model.quantities import Aside, Contributors, Quantity, QuantityParams, RecordedSeries, Split
-from alert_rules.quantities import contributors, recordings
+from alert_rules.quantities import contributors
 from alert_rules.quantities.contributors import first_beside
 from alert_rules.quantities.ratios import hourly, quantile, ratio
+from alert_rules.quantities.recordings import (
+    BUDGET,
+    BUDGETS_ARE_READ,
+    GROUP_LIMITS_ARE_SHOWN,
+    forecast,
+    gauge,
+    limit,
+    period_share,
+    projection,
+    seconds_left,
+    share,
+    spend,
+)
 from exporter import catalog
 
 TOTAL: Split = ()
@@ -62,14 +75,14 @@ _SPEND_TODAY: Mapping[Split, catalog.Metric] = {
 
 def daily_spend(by: Split) -> RecordedSeries:
     """Today's spend; that of users and of groups comes from gauges of their own."""
-    return recordings.spend(_SPEND_TODAY.get(by, catalog.SPEND_TODAY).name, by, "day")
+    return spend(_SPEND_TODAY.get(by, catalog.SPEND_TODAY).name, by, "day")
 
 
 def projected_spend(by: Split) -> RecordedSeries:
     """Today's spend at the end of the day. There are forecasts of the team and of users."""
     if by == USER:
-        return recordings.projection(catalog.USER_SPEND_TODAY.name, by, catalog.USER_SPEND_FORECAST.name)
-    return recordings.projection(_SPEND_TODAY.get(by, catalog.SPEND_TODAY).name, by, "" if by else _expected("day"))
+        return projection(catalog.USER_SPEND_TODAY.name, by, catalog.USER_SPEND_FORECAST.name)
+    return projection(_SPEND_TODAY.get(by, catalog.SPEND_TODAY).name, by, "" if by else _expected("day"))
 
 
 def _expected(window: str) -> str:
@@ -83,18 +96,18 @@ def _limit_reached(by: Split) -> str:
 def daily_limit(by: Split) -> RecordedSeries:
     """The team's daily limit, or each user's, or each group's."""
     if by == USER:
-        return recordings.limit(catalog.USER_DAILY_LIMIT.name, by, recordings.BUDGETS_ARE_READ)
+        return limit(catalog.USER_DAILY_LIMIT.name, by, BUDGETS_ARE_READ)
     if by == GROUP:
-        return recordings.limit(catalog.GROUP_DAILY_LIMIT.name, by, recordings.GROUP_LIMITS_ARE_SHOWN)
-    return recordings.limit(catalog.DAILY_LIMIT.name, by)
+        return limit(catalog.GROUP_DAILY_LIMIT.name, by, GROUP_LIMITS_ARE_SHOWN)
+    return limit(catalog.DAILY_LIMIT.name, by)
 
 
 def budget_utilization(by: Split) -> RecordedSeries:
     """What part of the daily limit is spent, of the team, of each user or of each group."""
-    return recordings.share(daily_spend(by), daily_limit(by), "ai_budget_utilization")
+    return share(daily_spend(by), daily_limit(by), "ai_budget_utilization")
 
 
-MODEL_TIMEOUTS = recordings.limit(catalog.MODEL_TIMEOUT.name, MODEL)
+MODEL_TIMEOUTS = limit(catalog.MODEL_TIMEOUT.name, MODEL)
 """The timeout of each model."""
 
 _of_money_spent = partial(
@@ -141,7 +154,7 @@ def _odd(name: str, subject: str, dimension: Dimension, metric: catalog.Metric, 
         name=name,
         subject=subject,
         dimension=dimension,
-        series=lambda params: recordings.gauge(metric.name, params.by),
+        series=lambda params: gauge(metric.name, params.by),
         for_=_RATIO_FOR,
         keep_firing_for=_RATIO_KEEP,
         **usual | more,
@@ -162,7 +175,7 @@ _ALL = (
         subject="Spend this month",
         dimension=Dimension.MONEY,
         splits=(TOTAL, OPERATION, MODEL),
-        series=lambda params: recordings.spend(catalog.SPEND_MONTH.name, params.by, "month"),
+        series=lambda params: spend(catalog.SPEND_MONTH.name, params.by, "month"),
         contributors=_spending(catalog.SPEND_MONTH, "month"),
         limits=("monthly_limit",),
     ),
@@ -179,7 +192,7 @@ _ALL = (
         subject="Projected spend of this month",
         dimension=Dimension.MONEY,
         splits=(TOTAL,),
-        series=lambda params: recordings.forecast(_expected("month"), params.by, "month"),
+        series=lambda params: forecast(_expected("month"), params.by, "month"),
         contributors=_spending(catalog.SPEND_MONTH, "month"),
         limits=("monthly_limit",),
     ),
@@ -188,7 +201,7 @@ _ALL = (
         subject="Time until the daily limit is reached",
         dimension=Dimension.DURATION,
         splits=(TOTAL, USER),
-        series=lambda params: recordings.seconds_left(_limit_reached(params.by), params.by, "day"),
+        series=lambda params: seconds_left(_limit_reached(params.by), params.by, "day"),
     ),
     _of_money_spent(
         name="budget_utilization",
@@ -201,8 +214,8 @@ _ALL = (
         name="period_utilization",
         subject="Share of the limit spent",
         dimension=Dimension.RATIO,
-        splits=(recordings.BUDGET,),
-        series=lambda _: recordings.period_share(catalog.PERIOD_LIMIT.name, "ai_budget_period_utilization"),
+        splits=(BUDGET,),
+        series=lambda _: period_share(catalog.PERIOD_LIMIT.name, "ai_budget_period_utilization"),
         dashboard="ai-cost",
         keep_firing_for=_RATIO_KEEP,
     ),
@@ -210,8 +223,8 @@ _ALL = (
         name="soft_limit_utilization",
         subject="Share of the soft limit spent",
         dimension=Dimension.RATIO,
-        splits=(recordings.BUDGET,),
-        series=lambda _: recordings.period_share(catalog.PERIOD_SOFT_LIMIT.name, "ai_budget_soft_limit_utilization"),
+        splits=(BUDGET,),
+        series=lambda _: period_share(catalog.PERIOD_SOFT_LIMIT.name, "ai_budget_soft_limit_utilization"),
         dashboard="ai-cost",
         keep_firing_for=_RATIO_KEEP,
     ),
@@ -228,7 +241,7 @@ _ALL = (
         subject="Monthly limit",
         dimension=Dimension.MONEY,
         splits=(TOTAL,),
-        series=lambda params: recordings.limit(catalog.MONTHLY_LIMIT.name, params.by),
+        series=lambda params: limit(catalog.MONTHLY_LIMIT.name, params.by),
         dashboard="ai-cost",
     ),
     _per_call(
@@ -312,7 +325,7 @@ _ALL = (
         subject="Operations in progress",
         dimension=Dimension.COUNT,
         splits=(TOTAL, ("status",)),
-        series=lambda params: recordings.gauge(catalog.IN_PROGRESS.name, params.by),
+        series=lambda params: gauge(catalog.IN_PROGRESS.name, params.by),
         dashboard="ai-health",
         contributors=lambda params, _: contributors.present(catalog.IN_PROGRESS, params.by),
         for_=300,

@@ -9,6 +9,7 @@ from exporter.database.columns import Column
 from exporter.database.errors import SchemaProblem
 from exporter.database.foresight import Answer, CatalogReader, Question, Row
 from exporter.database.layout import TABLES, Relation
+from exporter.database.names import LONGEST_NAME
 from exporter.database.visibility_walk import state_question
 
 # Asked in each transaction: what Python can tell as well is left to it, since that is quicker than to have it planned.
@@ -94,9 +95,11 @@ class _Found(NamedTuple):
 
 
 def _find_question(name: QualifiedName) -> Question:
+    # others come back cut, or with characters replaced, so that it cannot be told whose rows they are
+    each = "names" if name.name.isascii() and len(name.name) <= LONGEST_NAME else ""
     if name.schema is None:
-        return Question(_FIND, {"names": [name.name]}, "names")
-    return Question(_FIND + _IN_SCHEMA, {"names": [name.name], "schema": name.schema}, "names")
+        return Question(_FIND, {"names": [name.name]}, each)
+    return Question(_FIND + _IN_SCHEMA, {"names": [name.name], "schema": name.schema}, each)
 
 
 def _columns_question(oid: int) -> Question:

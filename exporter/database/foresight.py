@@ -202,7 +202,7 @@ def _groups(questions: Sequence[Question]) -> list[list[Question]]:
 def _differ_in_a_value(one: Question, other: Question) -> bool:
     if one == other:
         return True
-    if one.statement != other.statement or not one.each:
+    if one.statement != other.statement or not one.each == other.each != "":
         return False
     return all(value == other.parameters[name] for name, value in one.parameters.items() if name != one.each)
 
@@ -224,8 +224,7 @@ def _divided(group: Sequence[Question], rows: Sequence[Row]) -> list[Answer]:
         return [Answer(rows)]
     by_value: dict[Any, list[Row]] = {value: [] for value in _values(group)}
     for row in rows:
-        # a value that the database cannot hold comes back as another
-        by_value.get(row[0], []).append(row)
+        by_value[row[0]].append(row)
     return [
         Answer([row for value in question.parameters[question.each] for row in by_value[value]]) for question in group
     ]

@@ -9,6 +9,9 @@ from exporter.config import QualifiedName
 from exporter.config.expressions import Expression
 from exporter.config.names import RESERVED
 
+LONGEST_NAME = 63
+"""Bytes of a name that PostgreSQL keeps."""
+
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 from exporter.config import QualifiedName
 from exporter.database.columns import Column, Kind, fits
-from exporter.database.names import quoted, table_sql
+from exporter.database.names import LONGEST_NAME, quoted, table_sql
 
 _SUFFIX = "_readable"
-_LONGEST_NAME = 63  # bytes
 
 _NUMBER = "^ *[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]{1,3})? *$"
 _TIME = "^ *[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -32,7 +31,7 @@ def view_sql(table: QualifiedName, wanted: Sequence[tuple[Column, Kind]]) -> str
 
 def view_name(table: QualifiedName) -> QualifiedName:
     """The name of that view: beside the table."""
-    kept = table.name.encode()[: _LONGEST_NAME - len(_SUFFIX)].decode(errors="ignore")
+    kept = table.name.encode()[: LONGEST_NAME - len(_SUFFIX)].decode(errors="ignore")
     return QualifiedName(table.schema, kept + _SUFFIX)
 
 

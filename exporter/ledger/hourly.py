@@ -5,7 +5,6 @@ every zone: a day of 23.5 hours ends with half an hour. What the ledger still ha
 rows included; only older hours are read from the log. Times are in seconds since the epoch.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from heapq import nlargest
@@ -14,7 +13,7 @@ from typing import Self
 from zoneinfo import ZoneInfo
 
 from exporter.figures import Figure
-from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, Aggregate, net
+from exporter.ledger.aggregate import FAILURES, LATENCY_COUNTS, LATENCY_SUMS, ZERO, Aggregate, add, net
 from exporter.ledger.calendar import HOUR, QUARTER_HOUR, day_of, day_start, first_user_day, floor_to
 from exporter.ledger.model import OTHER, Bucket, Hour, HourFigures, Progress, Series, Slice, TimeRange, UserSpend
 from exporter.ledger.packed import from_bytes, to_bytes
@@ -158,7 +157,7 @@ def hour_of_bucket(bucket: Bucket, admitted: Collection[Series]) -> dict[Series,
 
 def total(cells: Iterable[HourFigures]) -> HourFigures:
     """Sum of what several series had."""
-    return HourFigures._make(map(sum, zip(NOTHING, *cells, strict=True)))
+    return HourFigures(*map(sum, zip(NOTHING, *cells, strict=True)))
 
 
 def moved_to_other(hour: Hour, gone: Collection[Series]) -> Hour | None:
@@ -198,7 +197,7 @@ def figures_of(aggregate: Aggregate) -> HourFigures:
 
 def _by_series(found: Iterable[tuple[Series, Aggregate]]) -> dict[Series, HourFigures]:
     """What each series had, without those that had nothing."""
-    cells: dict[Series, list[HourFigures]] = defaultdict(list)
+    sums: dict[Series, Aggregate] = {}
     for series, aggregate in found:
-        cells[series].append(figures_of(aggregate))
-    return {series: figures for series, each in cells.items() if any(figures := total(each))}
+        sums[series] = add(sums.get(series, ZERO), aggregate)
+    return {series: figures for series, each in sums.items() if any(figures := figures_of(each))}

@@ -107,11 +107,17 @@ def evaluate_budgets(
     for what, named in unusable_periods(budgets.unusable):
         hint = f"correct them: until then these {owner}s have no limit of a period, and none is read as a daily one"
         findings.append(warn(section, f"{what}: {listing(named)}", hint))
-    limits = f"{'limits' if 'limit' in columns else 'daily limits'} or thresholds that are not amounts of money"
-    spends = "recorded spends that are not amounts of money, and are left out of the sum"
     for field, meant, what in (
-        ("limit", ("daily_limit", "limit", "soft_limit", "warning_threshold"), limits),
-        ("recorded_spend", ("spent_today",), spends),
+        (
+            "limit",
+            ("daily_limit", "limit", "soft_limit", "warning_threshold"),
+            f"{'limits' if 'limit' in columns else 'daily limits'} or thresholds that are not amounts of money: {{}}",
+        ),
+        (
+            "recorded_spend",
+            ("spent_today",),
+            "recorded spends that are not amounts of money, and are left out of the sum: {}",
+        ),
     ):
         wrong = {
             skip.reason: count
@@ -121,7 +127,7 @@ def evaluate_budgets(
         if wrong:
             counts = ", ".join(f"{count} {reason}" for reason, count in sorted(wrong.items()))
             hint = _unusable_sql(relation, columns, owner, [role for role in meant if role in columns])
-            findings.append(warn(section, f"{what}: {counts}", hint))
+            findings.append(warn(section, what.format(counts), hint))
     if budgets.repeated:
         rows = budgets.skipped[SEVERAL_BUDGETS]
         found = (

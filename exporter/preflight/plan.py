@@ -33,22 +33,30 @@ def read_plan(plan: Mapping[str, Any], column: str, *, leading: bool = False) ->
 
     With `leading`, only indexes that begin with the column count as used by it.
     """
+    whole: list[QualifiedName] = []
+    indexes: list[str] = []
+    foreign: list[QualifiedName] = []
+    conditions: list[tuple[str, str]] = []
+    sifted: list[QualifiedName] = []
     # PostgreSQL prints quotes if the name needs them
     in_quotes = '"' + column.replace('"', '""') + '"'
     # the conditions are in the order of the index's columns
     before = r"^\(*([^ .]+\.)*" if leading else ""
     named = re.compile(rf"{before}(?<![\w\"])({re.escape(column)}|{re.escape(in_quotes)})(?![\w\"])")
-    nodes = list(_nodes(plan))
-    sequential = [node for node in nodes if node["Node Type"] == "Seq Scan"]
-    foreign = [node for node in nodes if node["Node Type"] == "Foreign Scan" and "Relation Name" in node]
-    conditions = [(str(node["Index Name"]), str(node.get("Index Cond", ""))) for node in nodes if "Index Name" in node]
-    return Scans(
-        whole=tuple(map(_table, sequential)),
-        indexes=tuple(dict.fromkeys(name for name, condition in conditions if named.search(condition))),
-        foreign=tuple(map(_table, foreign)),
-        conditions=tuple(conditions),
-        sifted=tuple(_table(node) for node in sequential if asks_for_window(str(node.get("Filter", "")))),
-    )
+    for node in _nodes(plan):
+        kind = node["Node Type"]
+        if kind == "Seq Scan":
+            whole.append(_table(node))
+            if asks_for_window(str(node.get("Filter", ""))):
+                sifted.append(_table(node))
+        elif kind == "Foreign Scan" and "Relation Name" in node:
+            foreign.append(_table(node))
+        elif "Index Name" in node:
+            name, condition = str(node["Index Name"]), str(node.get("Index Cond", ""))
+            conditions.append((name, condition))
+            if named.search(condition):
+                indexes.append(name)
+    return Scans(tuple(whole), tuple(dict.fromkeys(indexes)), tuple(foreign), tuple(conditions), tuple(sifted))
 
 
 def asks_for_window(condition: str) -> bool:

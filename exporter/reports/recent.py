@@ -112,7 +112,7 @@ def read_calls(config: Config, environ: Mapping[str, str], wanted: Wanted) -> Lo
         seconds = wanted.days * DAY if wanted.since is None else math.ceil(wanted.since)
         start = clock - seconds if wanted.start is None else wanted.start
         calls = _read_recent(session, log, rules, wanted, start)
-        # where users have names, their labels are their ids
+        # users who are called by a name are shown by their ids
         names = names_if_read(session, config, {call.user for call in calls})
         calls = [replace(call, user=label(call.user), called=names.get(call.user)) for call in calls]
         return Look(calls, columns, start, clock)

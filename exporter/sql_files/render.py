@@ -73,10 +73,10 @@ def _indexes(config: Config) -> dict[str, dict[str, str]]:
     A log that is computed is somebody else's table: it has an index on its time, and nothing looks up by more.
     """
     tables = read_tables(config)
-    names = column_names(config, "log", LOG_ROLES)
-    time = names["time"][::-1]
+    time = column_names(config, "log", LOG_ROLES)["time"][::-1]
     wanted = []
     if not config.columns.log.is_computed:
+        names = column_names(config, "log", LOG_ROLES)
         wanted += [("log", f"_{role}_time_idx", [names[role], time]) for role in ("user", "model")]
     for section, suffix, roles in (
         ("recommendations", "_open_idx", ("type", "status", "savings")),

@@ -69,8 +69,3 @@ def test_money_is_printed_as_dollars() -> None:
 @given(st.integers(0, 10**20), st.integers(0, 10**6))
 def test_more_money_never_prints_as_less(units: int, more: int) -> None:
     assert usd(units + more) >= usd(units)
-
-
-def test_a_sum_in_a_columns_unit_becomes_ledger_units() -> None:
-    assert units_of(Figure.COST, Decimal("0.5")) == 500_000_000_000
-    assert units_of(Figure.INPUT_TOKENS, Decimal(7)) == 7
