@@ -12,7 +12,7 @@ from math import sqrt
 
 from alert_rules.model.alerts import Operator
 from alert_rules.model.conventions import WIDE_WINDOW, duration
-from alert_rules.model.quantities import RecordedSeries, Tally
+from alert_rules.model.quantities import RecordedSeries, WindowCounts
 from alert_rules.quantities.promql import promql
 from alert_rules.quantities.recordings import for_alert, gap_names
 
@@ -67,7 +67,7 @@ def z_of(seconds: int) -> float:
     return Z_HOUR if seconds >= WIDE_WINDOW else Z_WINDOW
 
 
-def _certain(series: RecordedSeries, tally: Tally, operator: Operator, threshold: Threshold) -> Iterator[str]:
+def _certain(series: RecordedSeries, tally: WindowCounts, operator: Operator, threshold: Threshold) -> Iterator[str]:
     z = z_of(tally.seconds)
     if tally.quantile is not None:
         return _quantile(tally, tally.quantile, z, operator, threshold)
@@ -75,7 +75,7 @@ def _certain(series: RecordedSeries, tally: Tally, operator: Operator, threshold
 
 
 def _beyond(
-    series: RecordedSeries, tally: Tally, z: float, direction: Operator, operator: Operator, threshold: Threshold
+    series: RecordedSeries, tally: WindowCounts, z: float, direction: Operator, operator: Operator, threshold: Threshold
 ) -> str:
     """Whether what is counted is `z` deviations past the bound, in a direction, as the operator compares."""
     sign = "+" if direction.startswith(">") else "-"
@@ -98,7 +98,7 @@ def _outage(series: RecordedSeries, operator: Operator, threshold: Threshold) ->
         yield promql("$value >= 1 and $calls >= $few", value=series.value, calls=series.calls, few=few)
 
 
-def _quantile(tally: Tally, q: float, z: float, operator: Operator, threshold: Threshold) -> Iterator[str]:
+def _quantile(tally: WindowCounts, q: float, z: float, operator: Operator, threshold: Threshold) -> Iterator[str]:
     sign = -1 if operator.startswith(">") else 1
     for times in _MULTIPLES:
         min_operations = times * tally.min_operations
@@ -108,7 +108,7 @@ def _quantile(tally: Tally, q: float, z: float, operator: Operator, threshold: T
             yield f"{beyond} and {tally.calls} >= {min_operations}"
 
 
-def _quantile_beyond(tally: Tally, q: object, operator: Operator, threshold: Threshold) -> str:
+def _quantile_beyond(tally: WindowCounts, q: object, operator: Operator, threshold: Threshold) -> str:
     bound = f"{operator} {threshold.matching} {threshold.value}"
     return promql("histogram_quantile($q, $buckets) $bound", q=q, buckets=tally.counted, bound=bound)
 
@@ -144,7 +144,7 @@ def judged(series: RecordedSeries, operator: Operator, threshold: Threshold, fir
     )
 
 
-def _calm(series: RecordedSeries, recent: Tally, operator: Operator, threshold: Threshold) -> str:
+def _calm(series: RecordedSeries, recent: WindowCounts, operator: Operator, threshold: Threshold) -> str:
     """Whether the last two windows have calls enough, and are not clearly beyond the bound."""
     opposite = _OPPOSITE[operator]
     if recent.quantile is None:
@@ -154,7 +154,9 @@ def _calm(series: RecordedSeries, recent: Tally, operator: Operator, threshold: 
     return f"{beyond} and {recent.calls} >= {recent.min_operations}"
 
 
-def _recovered(series: RecordedSeries, recent: Tally, hour: Tally, operator: Operator, threshold: Threshold) -> str:
+def _recovered(
+    series: RecordedSeries, recent: WindowCounts, hour: WindowCounts, operator: Operator, threshold: Threshold
+) -> str:
     """Whether the last two windows are so much better than the last hour that something has changed within it.
 
     What goes on just beyond the bound is calm now and then by chance, but does not differ from its own hour. Where the
@@ -193,7 +195,7 @@ _METHODS = {
 }
 
 
-def levels_in_words(tallies: tuple[Tally, ...]) -> str:
+def levels_in_words(tallies: tuple[WindowCounts, ...]) -> str:
     """The windows and their levels."""
     found = [f"at {HOUR_LEVEL if t.seconds >= WIDE_WINDOW else WINDOW_LEVEL} in {duration(t.seconds)}" for t in tallies]
     return f"{' or '.join(found)}. While the alert fires, the figure alone decides"

@@ -20,7 +20,7 @@ class Recording:
 
 
 @dataclass(frozen=True)
-class Tally:
+class WindowCounts:
     """What was counted over one window of `seconds`, as records: `counted` by `calls`.
 
     For a `quantile`, `counted` are the buckets, and `min_operations` the fewest calls that it is made of.
@@ -59,10 +59,10 @@ class RecordedSeries:
     calls: str = ""
     numerator: str = ""
     window: str = ""
-    tallies: tuple[Tally, ...] = ()
+    tallies: tuple[WindowCounts, ...] = ()
     outage: int = 0
     is_share: bool = False
-    recent: Tally | None = None
+    recent: WindowCounts | None = None
     recent_recordings: tuple[Recording, ...] = ()
 
     @property

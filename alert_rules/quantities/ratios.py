@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from alert_rules.model.conventions import WIDE_WINDOW, duration
-from alert_rules.model.quantities import QuantityParams, RecordedSeries, Recording, Tally
+from alert_rules.model.quantities import QuantityParams, RecordedSeries, Recording, WindowCounts
 from alert_rules.quantities.promql import promql
 from alert_rules.quantities.recordings import increase, level, read_throughout, while_unreadable, wider
 
@@ -58,15 +58,18 @@ class _Figure:
     def name(self) -> str:
         return f"{level(self.params.by)}:{self.record}{duration(self.params.window)}_min{self.params.min_operations}"
 
-    def counted_in(self, seconds: int) -> tuple[Tally, tuple[Recording, ...]]:
+    def counted_in(self, seconds: int) -> tuple[WindowCounts, tuple[Recording, ...]]:
         """What is counted in a window, and the records of it."""
         by = self.params.by
         calls = increase(self.below, by, seconds)
         counted = increase(self.above, by if self.q is None else (*by, "le"), seconds)
-        return Tally(seconds, calls[-1].name, counted[-1].name, self.q, self.params.min_operations), (*counted, *calls)
+        return WindowCounts(seconds, calls[-1].name, counted[-1].name, self.q, self.params.min_operations), (
+            *counted,
+            *calls,
+        )
 
     @cached_property
-    def tallies(self) -> tuple[Tally, ...]:
+    def tallies(self) -> tuple[WindowCounts, ...]:
         return tuple(self.counted_in(seconds)[0] for seconds in wider(self.params.window))
 
     @cached_property
@@ -79,7 +82,7 @@ class _Figure:
         )
         return Recording(f"{self.name}_window", " or ".join(choices))
 
-    def _enough(self, tally: Tally) -> Iterator[str]:
+    def _enough(self, tally: WindowCounts) -> Iterator[str]:
         yield promql("$calls >= $enough", calls=tally.calls, enough=self.params.min_operations)
         if self.all_failed and self.params.min_operations > ALL_FAILED_FROM:
             names = {"above": tally.counted, "below": tally.calls}

@@ -30,7 +30,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Difference:
+class Deviation:
     """What a source says of a key, less what the log says; `off` where that is past the tolerance."""
 
     amount: int
@@ -45,7 +45,7 @@ class Line:
 
     key: str
     logged: int
-    cells: tuple[Difference | None, ...]
+    cells: tuple[Deviation | None, ...]
 
     @property
     def off(self) -> bool:
@@ -86,11 +86,11 @@ def compare(logged: Mapping[str, int], sources: Sequence[Source], tolerance: Dec
     return Comparison(tuple(lines), Line("total", whole, tuple(totals)), tuple(sources))
 
 
-def _cell(logged: int, amount: int, tolerance: Decimal) -> Difference:
+def _cell(logged: int, amount: int, tolerance: Decimal) -> Deviation:
     difference = amount - logged
     share = Decimal(difference) / logged if logged else None
     off = abs(difference) > max(tolerance * abs(logged), Decimal(LEAST))
-    return Difference(amount, difference, share, off)
+    return Deviation(amount, difference, share, off)
 
 
 def with_overflow(logged: Mapping[str, int], known: Iterable[str], other: str) -> dict[str, int]:

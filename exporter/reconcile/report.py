@@ -9,7 +9,7 @@ from typing import Any
 from exporter.catalog import USD
 from exporter.moments import as_utc
 from exporter.reconcile.budgets import WrongBudget, WrongEstimate
-from exporter.reconcile.comparison import Comparison, Difference, Line
+from exporter.reconcile.comparison import Comparison, Deviation, Line
 from exporter.reconcile.period import By, DayRange
 from exporter.reports.table import render_table
 
@@ -62,7 +62,7 @@ def _row(line: Line) -> list[str]:
     return [line.key, _dollars(line.logged), *amounts, *differences, *map(_share, line.cells), mark]
 
 
-def _share(cell: Difference | None) -> str:
+def _share(cell: Deviation | None) -> str:
     if cell is None:
         return "-"
     if cell.share is None:

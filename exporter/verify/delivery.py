@@ -33,7 +33,7 @@ _BY_RECEIVER = (
 
 
 @dataclass(frozen=True)
-class Channel:
+class ChannelUnderTest:
     """A channel to test: its name, and the path of its webhook's URL as Alertmanager sees it."""
 
     name: str
@@ -91,7 +91,7 @@ class Look:
         """Whether it counts by receiver."""
         return any("receiver_name" in dict(labels) for name, labels in self.samples if name == _REQUESTS)
 
-    def runs(self, channel: Channel) -> frozenset[str]:
+    def runs(self, channel: ChannelUnderTest) -> frozenset[str]:
         """The IDs of the commands that test a channel now."""
         return frozenset(str(each["labels"].get("run")) for each in self.alerts if _is(each, channel.name))
 
@@ -109,11 +109,13 @@ class Look:
         return Counts(totals[_REQUESTS] - refused, totals[_GIVEN_UP], refused, reasons)
 
 
-def channels(config: Any) -> list[Channel]:
+def channels(config: Any) -> list[ChannelUnderTest]:
     """The channels that a loaded configuration can test, by its receivers."""
     receivers = config.get("receivers") if isinstance(config, Mapping) else None
     return [
-        Channel(name.removeprefix(TEST_RECEIVER), str(each["discord_configs"][0].get("webhook_url_file", "its file")))
+        ChannelUnderTest(
+            name.removeprefix(TEST_RECEIVER), str(each["discord_configs"][0].get("webhook_url_file", "its file"))
+        )
         for each in receivers or ()
         if (name := str(each.get("name"))).startswith(TEST_RECEIVER) and each.get("discord_configs")
     ]
@@ -142,16 +144,16 @@ class Run:
     """
 
     id: str
-    tested: tuple[Channel, ...]
+    tested: tuple[ChannelUnderTest, ...]
     wait: float
     before: Look
 
-    def name(self, channel: Channel) -> str:
+    def name(self, channel: ChannelUnderTest) -> str:
         """The name of a channel's test in the report."""
         return TEST if len(self.tested) == 1 else f"{TEST} {channel.name}"
 
 
-def judge(run: Run, channel: Channel, now: Look, others: int) -> Finding | None:
+def judge(run: Run, channel: ChannelUnderTest, now: Look, others: int) -> Finding | None:
     """Evaluate a channel's test alert; None while the result is open.
 
     `others` is how many other commands have started to test the channel since `run.before`.
@@ -179,7 +181,7 @@ def judge(run: Run, channel: Channel, now: Look, others: int) -> Finding | None:
     return fail(name, f"not accepted by the webhook of {channel.name}: {_why(counts)}", fix)
 
 
-def evaluate_late(run: Run, channel: Channel, now: Look) -> Finding:
+def evaluate_late(run: Run, channel: ChannelUnderTest, now: Look) -> Finding:
     """Evaluate it when time is up."""
     name = run.name(channel)
     receiver = channel.receiver if now.by_receiver else None
@@ -211,7 +213,7 @@ def _by_integration(run: Run, name: str, now: Look) -> Finding | None:
     return fail(name, found, _BY_RECEIVER)
 
 
-def _held_up(name: str, channel: Channel, found: Mapping[str, Any]) -> Finding | None:
+def _held_up(name: str, channel: ChannelUnderTest, found: Mapping[str, Any]) -> Finding | None:
     """The finding that something keeps the alert from its receiver, else None."""
     status = found.get("status", {})
     receivers = [str(each.get("name")) for each in found.get("receivers", ())]

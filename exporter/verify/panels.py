@@ -14,7 +14,7 @@ _VARIABLE = re.compile(r"\$\{(\w+)(?::\w+)?\}|\$(\w+)")
 
 
 @dataclass(frozen=True)
-class Panel:
+class PanelRequest:
     """A panel's title, the uids of its data sources, and the request for `/api/ds/query`."""
 
     title: str
@@ -22,7 +22,7 @@ class Panel:
     request: Json
 
 
-def panels(dashboard: Json) -> list[Panel]:
+def panels(dashboard: Json) -> list[PanelRequest]:
     """Every panel with a query, including those in collapsed rows.
 
     Grafana's server expands macros ($__timeFrom(), $__rate_interval). Raises KeyError, TypeError or AttributeError for
@@ -44,7 +44,7 @@ def _shows_answers_of_another(panel: Json) -> bool:
     return any("panelId" in target for target in panel["targets"])
 
 
-def _panel(panel: Json, values: Mapping[str, str], span: Json) -> Panel:
+def _panel(panel: Json, values: Mapping[str, str], span: Json) -> PanelRequest:
     own = panel.get("timeFrom")
     queries = [
         {
@@ -55,7 +55,7 @@ def _panel(panel: Json, values: Mapping[str, str], span: Json) -> Panel:
         for target in panel["targets"]
         if not target.get("hide")
     ]
-    return Panel(
+    return PanelRequest(
         title=str(panel.get("title") or f"panel {panel.get('id')}"),
         sources=frozenset(query["datasource"]["uid"] for query in queries),
         request={"from": f"now-{own}" if own else span["from"], "to": span["to"], "queries": queries},

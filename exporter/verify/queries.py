@@ -8,7 +8,7 @@ from typing import Any
 
 from exporter.findings import Finding, Level, fail, ok, skipped, warn
 from exporter.humanize import listing
-from exporter.verify.panels import Panel, panels
+from exporter.verify.panels import PanelRequest, panels
 from exporter.verify.web import Page, Part, UnansweredError, first_line
 
 DASHBOARDS = "dashboards"
@@ -26,10 +26,10 @@ _OTHER = "provision dashboards/generated/ again, and look at Grafana's log"
 
 
 @dataclass(frozen=True)
-class Answer:
+class PanelAnswer:
     """A panel's answer: `error` is empty if all its queries succeeded; `empty` says that none has data."""
 
-    panel: Panel
+    panel: PanelRequest
     error: str = ""
     empty: bool = False
 
@@ -52,7 +52,7 @@ def check_queries(part: Part, uid: str, broken: Collection[str], seconds: float 
     return evaluate_answers(uid, listed, list(_ask(part, able, seconds)), broken)
 
 
-def _ask(part: Part, able: Collection[Panel], seconds: float) -> Iterator[Answer]:
+def _ask(part: Part, able: Collection[PanelRequest], seconds: float) -> Iterator[PanelAnswer]:
     until = time.monotonic() + seconds
     for panel in able:
         if time.monotonic() >= until:
@@ -60,10 +60,10 @@ def _ask(part: Part, able: Collection[Panel], seconds: float) -> Iterator[Answer
         try:
             yield evaluate_page(panel, part.page("/api/ds/query", body=panel.request))
         except UnansweredError as error:
-            yield Answer(panel, str(error))
+            yield PanelAnswer(panel, str(error))
 
 
-def evaluate_page(panel: Panel, page: Page) -> Answer:
+def evaluate_page(panel: PanelRequest, page: Page) -> PanelAnswer:
     """Evaluate Grafana's answer to a panel's request: results by refId, each with frames or an error."""
     try:
         results = json.loads(page.text)["results"]
@@ -71,10 +71,10 @@ def evaluate_page(panel: Panel, page: Page) -> Answer:
         errors = [str(answer["error"]) for answer in answers if answer.get("error")]
         empty = not any(_has_rows(frame) for answer in answers for frame in answer.get("frames") or ())
     except (ValueError, KeyError, TypeError, AttributeError):
-        return Answer(panel, f"Grafana answers {page.status}: {first_line(page.text)}")
+        return PanelAnswer(panel, f"Grafana answers {page.status}: {first_line(page.text)}")
     if not errors and page.status not in (200, 207):
         errors = [f"Grafana answers {page.status}"]
-    return Answer(panel, first_line(errors[0]) if errors else "", empty)
+    return PanelAnswer(panel, first_line(errors[0]) if errors else "", empty)
 
 
 def _has_rows(frame: Mapping[str, Any]) -> bool:
@@ -82,7 +82,7 @@ def _has_rows(frame: Mapping[str, Any]) -> bool:
 
 
 def evaluate_answers(
-    uid: str, listed: Collection[Panel], answers: Collection[Answer], broken: Collection[str]
+    uid: str, listed: Collection[PanelRequest], answers: Collection[PanelAnswer], broken: Collection[str]
 ) -> Finding:
     """Evaluate the answers of a dashboard with the panels `listed`; those with a `broken` source were left out."""
     name = f"queries {uid}"

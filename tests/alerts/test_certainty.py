@@ -17,7 +17,7 @@ from alert_rules.compiler.thresholds import ALERTS_FILE
 from alert_rules.language.channels import load_channels
 from alert_rules.language.loading import Alerts, parse_alerts
 from alert_rules.model.errors import RulesError
-from alert_rules.model.quantities import RecordedSeries, Tally
+from alert_rules.model.quantities import RecordedSeries, WindowCounts
 from alert_rules.output.building import compiled
 from alert_rules.output.writer import rules_text
 from bench import certainty as bench
@@ -56,7 +56,7 @@ def wilson(failed: int, calls: int, z: float) -> float:
 @given(st.integers(1, 5000), st.floats(0, 1), st.floats(0.001, 0.999))
 def test_the_rule_is_wilsons_lower_bound(calls: int, part: float, threshold: float) -> None:
     failed = round(part * calls)
-    tally = Tally(300, "calls", "failed")
+    tally = WindowCounts(300, "calls", "failed")
     figure = RecordedSeries("share", (), tallies=(tally,), is_share=True)
     expr = certainly(figure, ">", Threshold(str(threshold), number=threshold))
     found = re.fullmatch(r"failed > (\S+) \* calls \+ (\S+) \* calls \^ 0\.5", expr)

@@ -12,8 +12,8 @@ import pytest
 
 from exporter.findings import Level
 from exporter.verify.grafana import UIDS, check_grafana
-from exporter.verify.panels import Panel, panels
-from exporter.verify.queries import Answer, check_queries, evaluate_answers, evaluate_page
+from exporter.verify.panels import PanelRequest, panels
+from exporter.verify.queries import PanelAnswer, check_queries, evaluate_answers, evaluate_page
 from exporter.verify.web import Page, Part
 from tests.support import ROOT
 from tests.support.programs import free_port
@@ -257,12 +257,12 @@ def test_a_dashboard_of_another_shape_is_a_failure(grafana: Grafana, broken: Jso
 
 
 def test_an_error_does_not_hide_that_time_was_up() -> None:
-    finding = evaluate_answers("ai-cost", [PANEL] * 3, [Answer(PANEL, "no answer within 10 s")], ())
+    finding = evaluate_answers("ai-cost", [PANEL] * 3, [PanelAnswer(PANEL, "no answer within 10 s")], ())
     assert finding.level is Level.FAIL
     assert finding.detail == "errors in 1 of 3 panels: one: no answer within 10 s; 2 more were left out: time was up"
 
 
-PANEL = Panel("one", frozenset({"prometheus"}), {"queries": [{"refId": "A"}, {"refId": "B"}]})
+PANEL = PanelRequest("one", frozenset({"prometheus"}), {"queries": [{"refId": "A"}, {"refId": "B"}]})
 
 
 @pytest.mark.parametrize(
