@@ -1,12 +1,16 @@
 """Build PromQL from templates with the catalog's names, and read facts from an expression's tree."""
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from string import Template
 from typing import Any
 
 import promql_parser
 
 from exporter import catalog
+
+_MANY = 4096
+"""Of so many expressions, what is found is kept: to change one alert compiles all of them several times."""
 
 _METRICS = {name: metric.name for name, metric in vars(catalog).items() if isinstance(metric, catalog.Metric)}
 
@@ -40,11 +44,13 @@ def day_projected(start: str, end: str) -> str:
     return f"({end} - {start}) / (time() - {start} >= 7200)"
 
 
+@lru_cache(_MANY)
 def check(expression: str) -> Any:
     """The tree of an expression. Raises `ValueError` where it is none."""
     return promql_parser.parse(expression)
 
 
+@lru_cache(_MANY)
 def pretty(expression: str) -> str:
     """The expression over several lines. It is the same one: both trees have been compared."""
     shaped = str(check(expression).prettify())
