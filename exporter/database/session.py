@@ -46,6 +46,9 @@ SELECT pg_catalog.set_config('statement_timeout', %(ms)s, true), pg_catalog.set_
        pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)
 """
 
+# The server makes one plan for all windows, perhaps while the table has few rows: it must serve one of many, too.
+_BY_INDEX = "SELECT pg_catalog.set_config('enable_seqscan', 'off', true)"
+
 _EXCHANGES = 5
 Wanted = tuple[QualifiedName, QualifiedName | None]
 """A table that a transaction will look for, and the log if it must stand beside that."""
@@ -152,13 +155,14 @@ class Session:
     ) -> list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
         """As `table`, for several statements in one round trip, each of which may take all that is left.
 
-        The server keeps their plans: only where the connection's end is the server itself. Raises `PlanOutdated` where
-        one of them does not fit the table any more.
+        The server keeps their plans, which go by an index where one serves: only where the connection's end is the
+        server itself. Raises `PlanOutdated` where one of them does not fit the table any more.
         """
         connection = self._cursor.connection
         try:
             with self._pipeline():
                 self.limit()
+                execute_numbered(connection, _BY_INDEX.encode(), [], prepare=True)
                 cursors = [
                     execute_numbered(
                         connection, statement.text, [values[name] for name in statement.names], prepare=True

@@ -1,5 +1,6 @@
 """Statements that the server keeps: only where it is the connection's end itself, and never at a figure's expense."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from exporter.config import Config, QualifiedName
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.transactions import Database
+from exporter.database.window import WindowReader
+from exporter.ledger.model import TimeRange
 from tests.support.harness import Log, fixed_layout, running
 from tests.support.wire import READS_TABLES, READS_THE_LOG, wire_to
 
@@ -144,3 +147,35 @@ def test_a_change_of_the_table_costs_no_scrape(log: Log, tmp_path: Path, change:
         if change != "viewed":
             log.insert(cost="1")
             assert exporter.scrape().money == 8_000_000
+
+
+@pytest.mark.parametrize("rows", [0, 1, 300])
+def test_a_plan_that_is_made_while_the_table_is_small_serves_a_large_one(
+    log: Log, database: Database, rows: int
+) -> None:
+    """Until the next ANALYZE nobody would make another one."""
+    with log.together():
+        for _ in range(rows):
+            log.insert(60)
+    log.execute("VACUUM ANALYZE ai_operation_log")
+    rules, window, now = Config().classification(), WindowReader(), int(time.time())
+    for number in range(8):
+        with database.session(20, tables=[(rules.log_table, None)]) as session:
+            window.read(session, session.log(rules), rules, TimeRange(now - 600, now))
+            if number == 7:
+                assert reads_whole_tables(session.connection) == [False, False]
+
+
+def reads_whole_tables(connection: psycopg.Connection[Any]) -> list[bool]:
+    """Of each plan for all values that the server keeps for reads of the log: whether it goes over all of its rows."""
+    kept_plans = connection.execute(
+        "SELECT name, cardinality(parameter_types) FROM pg_catalog.pg_prepared_statements"
+        " WHERE statement LIKE '%FROM %ai_operation_log%' AND generic_plans > 0"
+    ).fetchall()
+    # what another plan would do, if it were made now
+    connection.execute("SET LOCAL enable_seqscan = on")
+    plans = [
+        connection.execute(f'EXPLAIN EXECUTE "{name}"({", ".join(["NULL"] * parameters)})'.encode()).fetchall()
+        for name, parameters in kept_plans
+    ]
+    return ["Seq Scan on ai_operation_log" in str(plan) for plan in plans]
