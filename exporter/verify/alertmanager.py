@@ -89,8 +89,8 @@ def _before(part: Part, seconds: float) -> delivery.Look:
 
 def _follow(part: Part, run: delivery.Run, seconds: float) -> list[Finding]:
     began = time.monotonic()
-    said: dict[delivery.ChannelUnderTest, Finding] = {}
-    earlier: dict[delivery.ChannelUnderTest, Finding | None] = {}
+    said: dict[delivery.Receiver, Finding] = {}
+    earlier: dict[delivery.Receiver, Finding | None] = {}
     others = {channel: frozenset[str]() for channel in run.tested}
     while True:
         now = _look(part, time.monotonic() - began)

@@ -33,7 +33,7 @@ _BY_RECEIVER = (
 
 
 @dataclass(frozen=True)
-class ChannelUnderTest:
+class Receiver:
     """A channel to test: its name, and the path of its webhook's URL as Alertmanager sees it."""
 
     name: str
@@ -91,7 +91,7 @@ class Look:
         """Whether it counts by receiver."""
         return any("receiver_name" in dict(labels) for name, labels in self.samples if name == _REQUESTS)
 
-    def runs(self, channel: ChannelUnderTest) -> frozenset[str]:
+    def runs(self, channel: Receiver) -> frozenset[str]:
         """The IDs of the commands that test a channel now."""
         return frozenset(str(each["labels"].get("run")) for each in self.alerts if _is(each, channel.name))
 
@@ -109,13 +109,11 @@ class Look:
         return Counts(totals[_REQUESTS] - refused, totals[_GIVEN_UP], refused, reasons)
 
 
-def channels(config: Any) -> list[ChannelUnderTest]:
+def channels(config: Any) -> list[Receiver]:
     """The channels that a loaded configuration can test, by its receivers."""
     receivers = config.get("receivers") if isinstance(config, Mapping) else None
     return [
-        ChannelUnderTest(
-            name.removeprefix(TEST_RECEIVER), str(each["discord_configs"][0].get("webhook_url_file", "its file"))
-        )
+        Receiver(name.removeprefix(TEST_RECEIVER), str(each["discord_configs"][0].get("webhook_url_file", "its file")))
         for each in receivers or ()
         if (name := str(each.get("name"))).startswith(TEST_RECEIVER) and each.get("discord_configs")
     ]
@@ -144,16 +142,16 @@ class Run:
     """
 
     id: str
-    tested: tuple[ChannelUnderTest, ...]
+    tested: tuple[Receiver, ...]
     wait: float
     before: Look
 
-    def name(self, channel: ChannelUnderTest) -> str:
+    def name(self, channel: Receiver) -> str:
         """The name of a channel's test in the report."""
         return TEST if len(self.tested) == 1 else f"{TEST} {channel.name}"
 
 
-def judge(run: Run, channel: ChannelUnderTest, now: Look, others: int) -> Finding | None:
+def judge(run: Run, channel: Receiver, now: Look, others: int) -> Finding | None:
     """Evaluate a channel's test alert; None while the result is open.
 
     `others` is how many other commands have started to test the channel since `run.before`.
@@ -181,7 +179,7 @@ def judge(run: Run, channel: ChannelUnderTest, now: Look, others: int) -> Findin
     return fail(name, f"not accepted by the webhook of {channel.name}: {_why(counts)}", fix)
 
 
-def evaluate_late(run: Run, channel: ChannelUnderTest, now: Look) -> Finding:
+def evaluate_late(run: Run, channel: Receiver, now: Look) -> Finding:
     """Evaluate it when time is up."""
     name = run.name(channel)
     receiver = channel.receiver if now.by_receiver else None
@@ -213,7 +211,7 @@ def _by_integration(run: Run, name: str, now: Look) -> Finding | None:
     return fail(name, found, _BY_RECEIVER)
 
 
-def _held_up(name: str, channel: ChannelUnderTest, found: Mapping[str, Any]) -> Finding | None:
+def _held_up(name: str, channel: Receiver, found: Mapping[str, Any]) -> Finding | None:
     """The finding that something keeps the alert from its receiver, else None."""
     status = found.get("status", {})
     receivers = [str(each.get("name")) for each in found.get("receivers", ())]

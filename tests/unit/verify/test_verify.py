@@ -236,7 +236,7 @@ def test_a_configuration_without_discord_fails() -> None:
         assert alertmanager.evaluate_receivers(bad).level is Level.FAIL
 
 
-TEST = delivery.ChannelUnderTest("discord", "/etc/alertmanager/secrets/discord_webhook_url")
+TEST = delivery.Receiver("discord", "/etc/alertmanager/secrets/discord_webhook_url")
 
 
 def look(
@@ -350,8 +350,8 @@ def test_when_time_is_up_it_says_what_was_seen() -> None:
 def test_the_generated_configuration_has_the_receivers_that_are_looked_for() -> None:
     written = alertmanager_config(Channels((Channel("ops", "/x/ops"), Channel("discord", "/x/d"))), [])
     assert delivery.channels(written) == [
-        delivery.ChannelUnderTest("ops", "/x/ops"),
-        delivery.ChannelUnderTest("discord", "/x/d"),
+        delivery.Receiver("ops", "/x/ops"),
+        delivery.Receiver("discord", "/x/d"),
     ]
     assert written["route"]["routes"][0]["group_interval"] == f"{TRY_SECONDS}s"
     assert alertmanager.evaluate_receivers(json.dumps(written)).detail == "to Discord: discord, ops"
