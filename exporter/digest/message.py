@@ -120,7 +120,7 @@ def _against_usual(digest: Digest) -> str:
 
 def _expected(digest: Digest, forecast: DigestForecast) -> Iterator[str]:
     today = datetime.fromordinal(digest.day.ordinal + 1)
-    yield f"**DigestForecast:** today {_about(forecast.today)}, {today:%B} {_about(forecast.month)}"
+    yield f"**Forecast:** today {_about(forecast.today)}, {today:%B} {_about(forecast.month)}"
     zone = ZoneInfo(digest.zone)
     for name, limit, reached in (
         ("Today's", digest.daily_limit, forecast.daily_limit_at),
