@@ -106,6 +106,15 @@ def execute_numbered(connection: Connection, statement: bytes, values: Sequence[
     return psycopg.RawCursor(connection).execute(statement, values, prepare=prepare)
 
 
+def roll_back(connection: Connection) -> None:
+    """End a transaction that has failed, and forget what the server keeps: that may be what has failed.
+
+    The driver itself forgets it by the first of several rollbacks alone. Raises its error where the connection is lost.
+    """
+    connection._prepared.clear()
+    connection.execute("ROLLBACK")
+
+
 def is_lost(connection: Connection) -> bool:
     """Whether nothing more can be read by the connection."""
     return connection.broken or connection.closed

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from exporter.database.connection import NO_ROWS, Connection, execute_numbered, is_lost, pipelined
+from exporter.database.connection import NO_ROWS, Connection, execute_numbered, is_lost, pipelined, roll_back
 from exporter.database.encoding import Numbered
 
 _log = logging.getLogger(__name__)
@@ -265,6 +265,5 @@ def ask_together(
     except psycopg.Error:
         if is_lost(connection):
             raise
-        # the driver then forgets what the server keeps: that may be what was refused
-        connection.execute("ROLLBACK")
+        roll_back(connection)
         return None

@@ -170,7 +170,7 @@ class Session:
                     for statement, values in statements
                 ]
         except (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName):
-            # the driver forgets all that is kept when the transaction is rolled back
+            # all that is kept is forgotten when the transaction is rolled back
             hint = "nothing, if this does not come again: it is tried again"
             raise PlanOutdated("the log was changed while it was read", hint) from None
         return [(_column_names(cursor), cursor.fetchall()) for cursor in cursors]

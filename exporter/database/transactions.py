@@ -8,12 +8,11 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import LiteralString
 
 import psycopg
 
 from exporter.database.catalog import find_questions, next_questions
-from exporter.database.connection import Connection, Rows, is_lost, start_connecting
+from exporter.database.connection import Connection, Rows, is_lost, roll_back, start_connecting
 from exporter.database.conninfo import ConnInfo
 from exporter.database.deadlines import Deadlines
 from exporter.database.errors import (
@@ -140,13 +139,13 @@ class Database:
                     finally:
                         session.end_stream()
                 except BaseException:
-                    self._end(cursor, "ROLLBACK")
+                    self._end(connection, failed=True)
                     raise
                 # the database's own monitoring counts transactions that were rolled back as failures
                 if session.reads_by_policy:
                     self._commit_if_still_visible(session)
                 else:
-                    self._end(cursor, "COMMIT")
+                    self._end(connection)
                 self._succeeded(session, purpose)
         except psycopg.Error as error:
             failure = self._in_our_words(error, session)
@@ -383,9 +382,12 @@ class Database:
         with _DEADLINES.at(max(moment, time.monotonic() + _SOONEST), cut_off):
             yield
 
-    def _end(self, cursor: Rows, how: LiteralString) -> None:
+    def _end(self, connection: Connection, *, failed: bool = False) -> None:
         try:
-            cursor.execute(how)
+            if failed:
+                roll_back(connection)
+            else:
+                connection.execute("COMMIT")
         except psycopg.Error:
             self.close()
 

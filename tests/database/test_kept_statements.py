@@ -10,6 +10,7 @@ import pytest
 
 from exporter.config import Config, QualifiedName
 from exporter.database.conninfo import resolve_conninfo
+from exporter.database.errors import SchemaProblem
 from exporter.database.transactions import Database
 from exporter.database.window import WindowReader
 from exporter.ledger.model import TimeRange
@@ -179,3 +180,60 @@ def reads_whole_tables(connection: psycopg.Connection[Any]) -> list[bool]:
         for name, parameters in kept_plans
     ]
     return ["Seq Scan on ai_operation_log" in str(plan) for plan in plans]
+
+
+TROUBLES = {
+    "no table": (
+        "ALTER TABLE ai_operation_log RENAME TO away",
+        "ALTER TABLE away RENAME TO ai_operation_log",
+    ),
+    "no column": (
+        "ALTER TABLE ai_operation_log RENAME cost_usd TO away",
+        "ALTER TABLE ai_operation_log RENAME away TO cost_usd",
+    ),
+    "two meanings": (
+        "ALTER TABLE ai_operation_log ADD cached_tokens integer, ADD cache_read_tokens integer",
+        "ALTER TABLE ai_operation_log DROP cached_tokens, DROP cache_read_tokens",
+    ),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_change_of_the_table_after_scrapes_that_failed_costs_none(
+    log: Log, tmp_path: Path, trouble: str, times: int
+) -> None:
+    """The driver itself forgets what the server keeps by the first of several rollbacks alone."""
+    begin, end = TROUBLES[trouble]
+    with running(log.url, tmp_path, optional_interval=60) as exporter:
+        exporter.wait_ready().wait_up()
+        exporter.scrape()
+        log.execute(begin)
+        for _ in range(times):
+            assert exporter.scrape().up == 0
+        log.execute(end)
+        for number in range(1, 4):
+            log.insert(cost="1")
+            scraped = exporter.scrape()
+            assert (scraped.up, scraped.money) == (1, number * 1_000_000)
+        for change in ("wider", "decimals", "user"):
+            log.execute(CHANGES[change])
+            assert [exporter.scrape().up for _ in range(3)] == [1, 1, 1], change
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("forgotten", ["DISCARD ALL", "DEALLOCATE ALL"])
+def test_what_a_server_has_forgotten_is_prepared_again_after_transactions_that_failed(
+    database: Database, log: Log, forgotten: str, times: int
+) -> None:
+    for _ in range(2):
+        connection, columns = look(database)
+    for _ in range(times):
+        with pytest.raises(SchemaProblem), database.session(20):
+            raise SchemaProblem("for this test", "nothing")
+    for _ in range(2):
+        assert look(database) == (connection, columns)
+    connection.pgconn.exec_(forgotten.encode())
+    for _ in range(3):
+        assert look(database) == (connection, columns)
+    assert kept(connection) > 0
