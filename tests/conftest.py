@@ -148,21 +148,21 @@ def _measure_once(items: list[pytest.Item]) -> None:
     a container runs against the embedded one too. Of a slow test, or one with a database, the first case counts; of
     another, each case that has a value which no case before it has.
     """
-    seen: set[tuple[str, str, int]] = set()
+    seen: set[tuple[str, int, str]] = set()
     for item in items:
         if item.get_closest_marker("no_cover"):
             raise pytest.UsageError(f"{item.nodeid}: no_cover starts another tracer; write unmeasured")
         values = _values(item)
-        is_repeated = values <= seen or (_takes_long(item) and (_test(item), "", 0) in seen)
+        is_repeated = values <= seen or (_takes_long(item) and (_test(item), 0, "") in seen)
         if item.get_closest_marker("hypothesis") or _parameter(item, "postgres") == "docker" or is_repeated:
             item.add_marker(pytest.mark.unmeasured)
         seen |= values
 
 
-def _values(item: pytest.Item) -> set[tuple[str, str, int]]:
-    """The test that an item is a case of, and each parameter's place among its values."""
-    indices = item.callspec.indices if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    return {(_test(item), name, index) for name, index in {"": 0, **indices}.items()}
+def _values(item: pytest.Item) -> set[tuple[str, int, str]]:
+    """The test that an item is a case of, and which value it takes from each list of its values."""
+    ids = item.callspec._idlist if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
+    return {(_test(item), place, str(name)) for place, name in enumerate(("", *ids))}
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

@@ -155,9 +155,10 @@ class Baselines:
 
     def _values(self, measure: Measure, hour: int, ahead: int, days: Iterable[int]) -> Sequence[float]:
         history = self._history
+        since = max(history.began, self._first)
         # the hours beside the like ones, and not the hours that are like those beside: 02:30 may not exist
         starts = (beside(like_hour(hour, ago, self._zone), ahead, self._zone) for ago in days)
-        known = (history.hours.get(s, NOTHING) for s in starts if max(history.began, self._first) <= s < history.until)
+        known = (history.hours.get(s, NOTHING) for s in starts if since <= s < history.until)
         return [value for figures in known if (value := measure.value(figures)) is not None]
 
 

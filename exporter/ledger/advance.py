@@ -175,8 +175,8 @@ def _replace_slices(
         if old.sequence > read.sequence:
             continue
         refreshed.add(start)
-        if start < before.merged:
-            old = replace(old, users=quarter_users.get(start, {}))
+        if start < before.merged and old.users != (users := quarter_users.get(start, {})):
+            old = replace(old, users=users)
         counted = before.phase == Phase.RUNNING or start >= before.count_from
         new, rows = _read_slice(plan, old, read, frontier, counted=counted)
         if counted and start + width <= late_before and not any(part.held for part in parts):

@@ -28,6 +28,7 @@ def day_of(instant: int, zone: ZoneInfo) -> int:
     return _day_of_quarter(floor_to(instant, QUARTER_HOUR), zone)
 
 
+@lru_cache(maxsize=4096)
 def day_start(day: int, zone: ZoneInfo) -> int:
     """The first second of a day in the zone; where the clock skips midnight, the moment after the gap."""
     return int(datetime.combine(date.fromordinal(day), time(), zone).timestamp())

@@ -74,7 +74,7 @@ class Disk:
                 if value is None:
                     part.pop(key, None)
                 else:
-                    part[key] = replace(value, users={}) if isinstance(value, Slice) else value
+                    part[key] = replace(value, users={}) if isinstance(value, Slice) and value.users else value
 
     def load(self) -> State:
         """The state as last committed: quarters without users, every slice without its place among reads."""

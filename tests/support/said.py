@@ -6,7 +6,7 @@ documentation is a message if it is a piece of one, with its gaps filled: at mos
 
 import ast
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,9 +69,11 @@ class Messages:
         longest = max(range(len(pieces)), key=lambda index: len(pieces[index]))
         return any(all(fits(piece, message) for piece in pieces) for message in candidates[longest])
 
-    def _candidates(self, piece: str) -> set[str]:
+    def _candidates(self, piece: str) -> list[str]:
+        """The messages that share something with it, first those that share most."""
         grams = {piece[start : start + _GRAM] for start in range(max(1, len(piece) - _GRAM + 1))}
-        return set().union(*(self._by_gram.get(gram, set()) for gram in grams))
+        shared = Counter(message for gram in grams for message in self._by_gram.get(gram, ()))
+        return [message for message, _ in shared.most_common()]
 
 
 def fits(piece: str, message: str) -> bool:

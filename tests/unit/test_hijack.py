@@ -5,6 +5,9 @@ import pytest
 from tests.hijack import LOCK_IN_FILE, looked_up, problems, problems_of_block, problems_of_file, problems_of_module
 from tests.statements import Statement, in_docs, in_files, in_panels, in_python, in_scripts, printed
 
+# the programs are read here, and not run
+pytestmark = pytest.mark.unmeasured
+
 GOOD_FILE = f"""-- a comment: now()
 DO $$
 DECLARE

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -33,6 +34,7 @@ FLOOR = 5.0
 Usd = Callable[[datetime], float]
 
 
+@lru_cache
 def calls(
     usd: float, *, each: float = 0.02, tokens: float = 2000, seconds: float = 1.5, failed: float = 0.01
 ) -> HourFigures:

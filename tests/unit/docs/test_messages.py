@@ -5,6 +5,9 @@ import pytest
 from tests.support.said import GAP, Messages, fits, messages
 from tests.unit.docs.spans import SPANS, Span
 
+# the programs are read here, and not run
+pytestmark = pytest.mark.unmeasured
+
 QUOTED = [span for span in SPANS if span.kind == "message"]
 
 # Said by other programs, or by no program.

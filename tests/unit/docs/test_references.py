@@ -49,11 +49,12 @@ def parsers(parser: argparse.ArgumentParser, words: str = "") -> Iterator[tuple[
 
 
 EVERY_COMMAND = dict(parsers(build_parser([command.name for command in COMMANDS])))
+COMMANDS_PAGE = commands_page()
 
 
 @pytest.mark.parametrize("name", EVERY_COMMAND)
 def test_every_option_is_in_the_section_of_its_command(name: str) -> None:
-    section = commands_page().split(f"\n## {name}\n")[1].split("\n## ")[0]
+    section = COMMANDS_PAGE.split(f"\n## {name}\n")[1].split("\n## ")[0]
     for action in EVERY_COMMAND[name]._actions:
         for option in action.option_strings:
             assert (f"| `{option}" in section or f", `{option}" in section) == (option not in ("-h", "--help")), option
