@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # of `make soak`: what draws random inputs and takes long
 SOAKED := $(addprefix tests/,unit/ledger/test_simulation.py unit/ledger/test_properties.py alerts/test_expressions.py \
 	alerts/test_discord_template.py alerts/test_gaps.py alerts/test_mutations.py alerts/test_promtool.py \
-	database/test_any_content.py database/test_column_types.py database/test_changes.py)
+	database/test_any_content.py database/test_column_types.py database/test_changes.py e2e/test_memory.py)
 # flags for the dashboards, such as --budget-time-zone Europe/Berlin
 DASHBOARDS ?=
 
