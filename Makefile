@@ -11,11 +11,11 @@ export PYTHONDONTWRITEBYTECODE :=
 # of `make soak`: what draws random inputs and takes long
 SOAKED := $(addprefix tests/,unit/ledger/test_simulation.py unit/ledger/test_properties.py alerts/test_expressions.py \
 	alerts/test_discord_template.py alerts/test_gaps.py alerts/test_mutations.py alerts/test_promtool.py \
-	database/test_any_content.py database/test_column_types.py database/test_changes.py)
+	database/test_any_content.py database/test_column_types.py database/test_changes.py e2e/test_memory.py)
 # flags for the dashboards, such as --budget-time-zone Europe/Berlin
 DASHBOARDS ?=
 
-.PHONY: help demo test soak check docs format build bench clean
+.PHONY: help demo test soak check lint types generated docs format build bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,20 +50,26 @@ soak: $(STAMP) ## a quarter of a year of calls and faults, many random inputs, e
 	SIMULATED_DAYS=92 SIMULATED_SEEDS='1 2' THOROUGH=10 $(BIN)/pytest -q $(SOAKED)
 	EVERY_LAYOUT=1 $(BIN)/pytest -q --numprocesses=$(PROCESSES) --dist=loadgroup tests/alerts tests/dashboards tests/database
 
-check: $(STAMP) ## lint, formatting, types, imports, SQL that could be hijacked, and whether what is generated is up to date
+# with --jobs=2 in half the time
+check: lint types generated docs ## lint, formatting, types, imports, SQL that could be hijacked, and whether what is generated is up to date
+
+lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/python -m tests.hijack
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+generated: $(STAMP)
 	$(BIN)/ai-operation-exporter rules build --check
 	$(BIN)/ai-operation-exporter dashboards build --check $(DASHBOARDS)
 	$(BIN)/ai-operation-exporter sql build --check
 	$(BIN)/ai-operation-exporter sql build --source litellm --output deploy/sql/litellm --check
 	$(BIN)/python -m deploy.kubernetes.build --check
-	$(BIN)/python -m tests.hijack
 	$(BIN)/python -m tests.statements --check
 	$(BIN)/python -m docs.reference --check
-	$(MAKE) --no-print-directory docs
 
 docs: $(DOCS_STAMP) ## the documentation as a site, in build/site; fails if a link leads nowhere
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -104,7 +104,7 @@ def connection(
     columns, values = BUDGETS[request.param]
     with psycopg.connect(embedded_database) as connection:
         load_schema(connection, layout)
-        fill(connection, layout, history(layout, 1, datetime.now(UTC).replace(hour=12), Random(1)))
+        fill(connection, layout, history(layout, 1, datetime.now(UTC).replace(hour=12), Random(1), per_day=1_700))
         connection.execute(f"DROP TABLE cost_budgets; CREATE TABLE cost_budgets ({columns})".encode())
         connection.execute(f"INSERT INTO cost_budgets VALUES {values}".encode(), [USERS[0]])
         connection.execute((ROOT / "deploy/sql/dashboards.sql").read_bytes())

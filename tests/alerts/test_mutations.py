@@ -24,7 +24,7 @@ from tests.support.thorough import IS_THOROUGH
 
 pytestmark = pytest.mark.slow
 
-PARTS = 3
+PARTS = 2
 """What the mutants are divided into, for several processes."""
 
 SHARE = 1 if IS_THOROUGH else 10

@@ -283,7 +283,7 @@ def _enlarge(bench: Bench, table: str = "ai_operation_log", time: str = "created
     bench.run(
         f"INSERT INTO {table} (operation_type, operation_id, model_used, success, {time})"
         " SELECT 'chat', 'email-compose', 'deepseek-v3.2', true, now() AT TIME ZONE 'UTC' - n * interval '1 minute'"
-        " FROM generate_series(1, 20000) AS n",
+        " FROM generate_series(1, 5000) AS n",
         f"ANALYZE {table}",
     )
 

@@ -32,7 +32,7 @@ TABLES = {
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_history_loads_whole(database: str, layout: Layout) -> None:
-    calls = list(history(layout, 3, NOW, Random(5)))
+    calls = list(history(layout, 1, NOW, Random(5)))
     with psycopg.connect(database) as connection:
         load_schema(connection, layout)
         assert fill(connection, layout, calls) == len(calls)

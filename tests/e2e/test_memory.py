@@ -11,6 +11,7 @@ import pytest
 from tests.support.clock import Clock
 from tests.support.harness import Log
 from tests.support.programs import Program, total, wait_for
+from tests.support.thorough import IS_THOROUGH
 
 pytestmark = pytest.mark.slow
 
@@ -23,8 +24,8 @@ MANY_LIMIT = 120_000_000
 DENSE_LIMIT = 280 * 1024 * 1024
 """The same with 200,000 users in one quarter-hour."""
 
-ROWS = 250_000
-HOURS = 2.5
+HOURS = 2.5 if IS_THOROUGH else 1.25
+ROWS = int(100_000 * HOURS)
 PATIENCE = 300.0
 
 _FILL = """
@@ -71,7 +72,7 @@ def test_a_first_start_over_a_dense_log(log: Log, tmp_path: Path, report_figure:
 
 
 def test_a_hundred_thousand_users_a_day(log: Log, tmp_path: Path, report_figure: Callable[[str], None]) -> None:
-    fill(log, ROWS, 100_000, 12 * 3600, operations=200)
+    fill(log, 250_000 if IS_THOROUGH else 150_000, 100_000, 12 * 3600, operations=200)
     program = Program(log.url, tmp_path / "state")
     for start in ("first", "next"):
         program.start(ready=False)
