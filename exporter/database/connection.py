@@ -6,7 +6,7 @@ import logging
 import math
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -68,21 +68,31 @@ def connect(info: ConnInfo, timeout: float, application_name: str) -> Connection
 
 @contextlib.contextmanager
 def pipelined(connection: Connection) -> Iterator[None]:
-    """As psycopg's `Connection.pipeline`, but nothing is sent after the Sync that ends it.
+    """As psycopg's `Connection.pipeline`, but all is sent at the end, with the Sync and with nothing after that.
 
-    psycopg sends a Flush there if results are still on their way. When that Sync has ended a transaction, a pooler may
-    have taken the server away already. It then gives one to the Flush, which nothing answers: pgbouncer 1.24 waits for
-    the end of that "transaction", and a pool of one server is stuck.
+    psycopg sends each statement by itself, and looks for answers in between: of a statement that fails they are raised
+    at the end here. And it sends a Flush behind the Sync if results are still on their way. When that Sync has ended a
+    transaction, a pooler may have taken the server away already. It then gives one to the Flush, which nothing answers:
+    pgbouncer 1.24 waits for the end of that "transaction", and a pool of one server is stuck.
     """
     with connection.pipeline() as pipeline:
-        pipeline._exit_gen = functools.partial(_end, pipeline)  # type: ignore[method-assign]
+        send = pipeline._communicate_gen
+        pipeline._communicate_gen = _send_nothing  # type: ignore[method-assign]
+        pipeline._exit_gen = functools.partial(_end, pipeline, send)  # type: ignore[method-assign]
         yield
 
 
-def _end(pipeline: psycopg.Pipeline) -> PQGen[None]:
+def _send_nothing() -> PQGen[None]:
+    yield from ()
+
+
+def _end(pipeline: psycopg.Pipeline, send: Callable[[], PQGen[None]]) -> PQGen[None]:
     try:
+        # into libpq's buffer, which it sends with the Sync
+        while pipeline.command_queue:
+            pipeline.command_queue.popleft()()
         pipeline._enqueue_sync()
-        yield from pipeline._communicate_gen()
+        yield from send()
     finally:
         yield from pipeline._fetch_gen(flush=False)
 

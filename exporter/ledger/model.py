@@ -1,7 +1,7 @@
 """The ledger's data: what a read brings, what the state holds, what a plan changes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -399,6 +399,17 @@ class Changes:
     found: dict[int, Slice] = field(default_factory=dict)
     ended: dict[str, frozenset[Any]] = field(default_factory=dict)
 
+    def moves_time_alone(self, written: Progress) -> bool:
+        """Whether nothing is new but what time it is, and less than a minute of that since the `written` progress.
+
+        Nothing that is counted or shown depends on it after a restart: the log is read again from where it is closed.
+        """
+        new = self.progress
+        if new is None or any(getattr(self, name) for name in _WRITTEN):
+            return False
+        as_written = replace(new, now=written.now, position=written.position, skew=written.skew)
+        return as_written == written and written.now <= new.now < written.now + MINUTE
+
     def follow(self, later: "Changes") -> None:
         """Add changes that were planned on top of these."""
         self.progress = later.progress or self.progress
@@ -406,7 +417,7 @@ class Changes:
             self.ended[name] = self.ended.get(name, frozenset()) | keys
             for key in keys:
                 getattr(self, name).pop(key, None)
-        for name in (*KEYED, "slice_users", "hours", "past_spend"):
+        for name in (*KEYED, *_STORE_ALONE):
             getattr(self, name).update(getattr(later, name))
         for start in later.slices:
             # replaced, with a place of its own, or gone
@@ -419,6 +430,12 @@ KEYED: Sequence[str] = tuple(f.name for f in fields(State) if f.name != "progres
 
 SEEN = ("seen_operations", "seen_models", "succeeded_models")
 """The parts of a state, and of what is read, that hold the last time of each operation or model."""
+
+_STORE_ALONE = ("slice_users", "hours", "past_spend")
+"""The parts of changes that no state in memory has."""
+
+_WRITTEN = (*KEYED, *_STORE_ALONE, "ended")
+"""The parts of changes that are written to the store, beside the progress."""
 
 SPENDER_DAYS = ("user_days", "group_days")
 """The parts of a state that hold money by day and spender."""

@@ -17,6 +17,9 @@ def latest(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
     return result
 
 
+_NOTHING = Bucket()
+
+
 def join_waiting(parts: Iterable[Mapping[str, Waiting]]) -> dict[str, Waiting]:
     """Rows in progress of several stretches: counts added, the oldest kept."""
     result: dict[str, Waiting] = {}
@@ -48,7 +51,9 @@ def join_buckets(minutes: Iterable[Bucket]) -> Bucket:
 
 
 def bucket_within(read: SpanRead, start: int, width: int) -> Bucket:
-    """What a read has found in one slice."""
+    """What a read has found in one slice: the same object each time where that is nothing."""
+    if width == MINUTE:
+        return read.buckets.get(start, _NOTHING)
     return join_buckets(read.buckets[m] for m in range(start, start + width, MINUTE) if m in read.buckets)
 
 

@@ -188,7 +188,8 @@ class Exporter:
 
     def _read_log(self, attempt: Attempt, seconds: float) -> None:
         self._collector.read_log(attempt, seconds)
-        self._background.look()
+        if attempt.news:
+            self._background.look()
 
     def _families(self, scrape: Scrape) -> list[Family]:
         try:

@@ -96,8 +96,9 @@ class Scrape:
 class Attempt:
     """One read of the log, which may be under way, and the round of the optional tables that goes with it.
 
-    `reached` says that the database has begun a transaction, and is the one that the state was kept for. `run` is
-    None until the read has ended; after that, the other fields do not change.
+    `reached` says that the database has begun a transaction, and is the one that the state was kept for. `news` is
+    false once it is known that the read has found all as it was. `run` is None until the read has ended; after that,
+    the other fields do not change.
     """
 
     round: int
@@ -107,6 +108,7 @@ class Attempt:
     current: bool = False
     today: bool = False
     users_chosen: bool = True
+    news: bool = True
     run: CollectorRun | None = None
 
 
@@ -248,7 +250,7 @@ class Collector:
             if window.of_today:
                 self._ledger.record_today(read, window.by)
             else:
-                self._ledger.record(read, window.by)
+                attempt.news = self._ledger.record(read, window.by)
             believed = self._clock_is_believed() and not stale
             attempt.current, attempt.today = believed and not window.of_today, believed and window.of_today
         return True

@@ -35,6 +35,7 @@ class CommittedState:
         self._prices = prices
         self.settings = settings
         self.durable = self.present = state
+        self._written = None if state is None else state.progress  # as last handed to the disk
         self._showing = threading.RLock()
         self._few_left = False
 
@@ -57,7 +58,8 @@ class CommittedState:
 
     def reload(self, store: Store) -> None:
         """Read the state again, once the file was changed under it; nothing may be on its way to the disk."""
-        self.durable = self.present = store.load()
+        self.durable = self.present = state = store.load()
+        self._written = None if state is None else state.progress
 
     def begin(self, state: State) -> None:
         """Start with a state that is not committed yet."""
@@ -75,13 +77,19 @@ class CommittedState:
         meta: Mapping[str, object] | None = None,
         settings: LedgerSettings | None = None,
         shadow: ShadowWork | None = None,
-    ) -> None:
+    ) -> bool:
         """Hand the changes to the disk, and show them once they are durable; gauges need not wait for that.
 
-        `settings` are those by which the state is to be looked at from then on.
+        `settings` are those by which the state is to be looked at from then on. False where nothing but time has
+        passed: that reaches the disk with the next changes, or in a minute.
         """
         if (book := self._prices.changes()) is not None:
             meta = {**(meta or {}), PRICES: book}
+        if not (meta or settings or shadow) and self._moves_time_alone(changes):
+            with self._showing:
+                self.known().apply(changes)
+            return False
+        self._written = changes.progress or self._written
         landed = self.journal.commit(changes, meta, shadow)
         with self._showing:
             self.settings = settings or self.settings
@@ -92,6 +100,11 @@ class CommittedState:
             self._land(landed)
             if changes.admitted:
                 self.warn_of_few_left()
+        return True
+
+    def _moves_time_alone(self, changes: Changes) -> bool:
+        # while the disk is behind, each read tries whether it takes what came before
+        return self.journal.durable and self._written is not None and changes.moves_time_alone(self._written)
 
     def retry(self) -> None:
         """Commit what failed before."""

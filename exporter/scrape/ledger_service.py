@@ -286,19 +286,20 @@ class LedgerService:
         if problem is not None and (starting or replication.complete_until is None):
             raise ReplicaBehind(*problem)
 
-    def record(self, read: SpanRead, by: Classification | None = None) -> None:
-        """Take a read of the log into the ledger.
+    def record(self, read: SpanRead, by: Classification | None = None) -> bool:
+        """Take a read of the log into the ledger; returns whether it has brought anything new.
 
         `by` is the classification that a scrape has read by. While that is being replaced, or where it has been, the
         background reader has just read the same: then there is nothing to do.
         """
         with self._changing:
             if by is not None and (by is not self.classification or time.monotonic() < self._switching_until):
-                return
+                return True
             state, read = self._states.known(), self._prepared(read)
-            self._states.commit(take(state, read, self.settings, self._quarter_users(read)))
+            news = self._states.commit(take(state, read, self.settings, self._quarter_users(read)))
             if not self._is_starting:
                 self._today = None
+            return news
 
     def fits(self, read: SpanRead) -> bool:
         """Whether a read of up to a day can be taken in as it is, see `history.fits`."""

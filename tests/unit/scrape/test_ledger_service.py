@@ -3,6 +3,7 @@
 import copy
 import itertools
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +16,12 @@ from exporter.database.session import Identity
 from exporter.figures import Figure
 from exporter.ledger.aggregate import ZERO, Aggregate, with_figure
 from exporter.ledger.calendar import MINUTE
-from exporter.ledger.model import Bucket, Series, SkippedValue, SpanRead, TimeRange, Waiting
+from exporter.ledger.model import Bucket, Changes, Series, SkippedValue, SpanRead, TimeRange, Waiting
 from exporter.ledger.reclassify import Reads, last_span, next_stretch
 from exporter.ledger.shadow import Reclassification
 from exporter.scrape.ledger_service import LedgerService
 from exporter.scrape.ledger_settings import settings_for
-from exporter.state.store import FILE_NAME, Store
+from exporter.state.store import FILE_NAME, Store, copied
 
 SERIES = Series("email-compose", "deepseek-v3.2")
 NOW = 1_700_000_040 // MINUTE * MINUTE
@@ -329,3 +330,119 @@ def test_a_read_of_quarters_of_the_day_drops_it(tmp_path: Path) -> None:
         ledger.record_today(replace(read, sequence=3), ledger.classification)
         assert ledger.user_spend_today() == {"ann": 5}
         ledger.close()
+
+
+def quiet(sequence: int, seconds: int, buckets: dict[int, Bucket] | None = None) -> SpanRead:
+    """A read `seconds` after the first one, of the minutes that are open."""
+    now = NOW + seconds
+    return SpanRead(TimeRange(NOW - 3 * MINUTE, now + 1), now, buckets or {}, sequence=sequence)
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[LedgerService, list[Changes]]]:
+    """A ledger that has read up to the present and found no rows, and what it writes from then on."""
+    commits: list[Changes] = []
+    commit = Store.commit
+
+    def noted(store: Store, changes: Changes, *rest: Any) -> None:
+        commits.append(changes)
+        commit(store, changes, *rest)
+
+    with Store(tmp_path) as store:
+        ledger = LedgerService(store, Config())
+        begun = ledger.open(Identity("1", "shop", "public.ai_operation_log"), NOW).progress.position
+        ledger.record(SpanRead(TimeRange(begun, NOW - 3 * MINUTE), NOW, {}, sequence=1))
+        ledger.record(quiet(2, 0))
+        monkeypatch.setattr(Store, "commit", noted)
+        yield ledger, commits
+
+
+def test_time_alone_is_written_once_a_minute(written: tuple[LedgerService, list[Changes]]) -> None:
+    ledger, commits = written
+    for seconds in range(1, MINUTE):
+        assert not ledger.record(quiet(2 + seconds, seconds))
+        assert ledger.durable is ledger.present
+        assert ledger.present is not None
+        progress = ledger.present.progress
+        assert (progress.now, progress.position) == (NOW + seconds, NOW + seconds + 1)
+    assert commits == []
+    assert ledger.record(quiet(100, MINUTE))
+    assert [changes.progress for changes in commits] == [ledger.present.progress]
+
+
+NEWS = {
+    "a row": {NOW: Bucket(cells={SERIES: row(5)})},
+    "an earlier row": {NOW - 2 * MINUTE: Bucket(cells={SERIES: row(5)})},
+    "a user": {NOW: Bucket(users={"ann": 5})},
+    "an unusable value": {NOW: Bucket(skipped={SkippedValue("cost", "nan"): 1})},
+    "a row in progress": {NOW: Bucket(waiting={"running": Waiting(1, float(NOW))})},
+    "an operation": {NOW: Bucket(seen_operations={SERIES.operation: float(NOW)})},
+    "a model": {NOW: Bucket(seen_models={SERIES.model: float(NOW)})},
+    "a success": {NOW: Bucket(succeeded_models={SERIES.model: float(NOW)})},
+}
+
+
+@pytest.mark.parametrize("what", NEWS)
+def test_what_is_new_is_written_before_it_is_shown(
+    written: tuple[LedgerService, list[Changes]], what: str, tmp_path: Path
+) -> None:
+    """After a power cut, the file knows all of it."""
+    ledger, commits = written
+    assert not ledger.record(quiet(3, 1))
+    assert ledger.record(quiet(4, 2, NEWS[what]))
+    assert len(commits) == 1
+    assert ledger.durable is not None
+    with copied(tmp_path) as kept:
+        on_disk = kept.load()
+    assert on_disk is not None
+    assert on_disk.slices == ledger.durable.slices
+    assert on_disk.totals == ledger.durable.totals
+    assert on_disk.progress == ledger.durable.progress
+
+
+def test_a_clock_that_is_set_back_is_written(written: tuple[LedgerService, list[Changes]]) -> None:
+    ledger, commits = written
+    assert not ledger.record(quiet(3, 40))
+    ledger.open(Identity("1", "shop", "public.ai_operation_log"), NOW - 10 * MINUTE)
+    assert [changes.progress.now for changes in commits if changes.progress] == [NOW - 10 * MINUTE]
+
+
+def test_a_disk_that_was_full_gets_all_of_it_even_if_nothing_is_new(
+    written: tuple[LedgerService, list[Changes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, commits = written
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "commit", _full)
+        assert ledger.record(quiet(3, 1, NEWS["a row"]))
+        assert ledger.record(quiet(4, 2, NEWS["a row"]))
+        assert ledger.commits_fail
+    assert ledger.record(quiet(5, 3, NEWS["a row"]))
+    assert not ledger.commits_fail
+    assert len(commits) == 1
+
+
+def test_a_process_that_was_killed_reads_on_from_the_time_that_it_has_written(
+    written: tuple[LedgerService, list[Changes]], tmp_path: Path
+) -> None:
+    """What was read after that is read again, and counted once."""
+    ledger, _ = written
+    known = {NOW: Bucket(cells={SERIES: row(5)})}
+    ledger.record(quiet(3, 1, known))
+    ledger.record(quiet(4, 20, known))
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    with copied(tmp_path) as kept, closing(sqlite3.connect(folder / FILE_NAME)) as db:
+        kept.read(lambda source: source.backup(db))
+    with Store(folder) as store:
+        again = LedgerService(store, Config())
+        before = again.present.totals.copy() if again.present else {}
+        again.open(Identity("1", "shop", "public.ai_operation_log"), NOW + 25)
+        again.record(quiet(5, 25, {**known, NOW - MINUTE: Bucket(cells={SERIES: row(7)})}))
+        assert again.present is not None
+        assert ledger.present is not None
+        assert before == ledger.present.totals
+        assert again.present.totals[SERIES][Figure.COST] == 12
+
+
+def _full(*_: Any) -> None:
+    raise sqlite3.OperationalError("database or disk is full")
