@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from exporter.ledger.aggregate import ZERO, Aggregate
 from exporter.ledger.calendar import Window, day_of, day_window, month_days, month_window
@@ -20,6 +21,8 @@ from exporter.ledger.period_spend import RecentDays, recent_days
 from exporter.ledger.slices import join_waiting
 from exporter.unchanged import kept_while_the_same
 
+K = TypeVar("K")
+
 
 @dataclass(frozen=True)
 class Counters:
@@ -33,14 +36,13 @@ class Counters:
 
 @dataclass(frozen=True)
 class Gauges:
-    """Gauges as last read; money in ledger units, times in seconds since the epoch.
+    """Gauges as last read, but for the time itself; money in ledger units, times in seconds since the epoch.
 
     `windows` are the calendar day and month that the spend is of. Before the first reading is done they are of the day
     alone, and what takes more than that to know is None. `group_spend` is None if the log has no groups. `recent`
     are the newest days, for budgets with a period.
     """
 
-    now: int
     newest: float
     windows: Mapping[str, Window]
     spend_today: Mapping[Series, int]
@@ -60,11 +62,13 @@ class Snapshot:
     """What is exposed at one moment: no read or commit that comes later changes it.
 
     `counters` is None until the ledger has caught up for the first time, `gauges` until the current day has been read.
-    `models` are those of the admitted series.
+    `now` is the time of the gauges, in seconds since the epoch. `models` are those of the admitted series. As long as
+    nothing changes, the parts are the same objects again.
     """
 
     counters: Counters | None = None
     gauges: Gauges | None = None
+    now: int = 0
     models: frozenset[str] = frozenset()
 
 
@@ -75,27 +79,38 @@ def take_snapshot(
 
     `today` is the ledger of the current day, which speaks for the log until the first reading is done.
     """
-    gauges = None
+    gauges, now = None, 0
     if present is not None and present.progress.phase == Phase.RUNNING:
-        gauges = _gauges(present, settings)
+        now, newest, began = present.progress.now, present.progress.newest, present.progress.began
+        gauges = _gauges_of_day(present, settings, present.stamp(), newest, began, day_of(now, settings.zone))
     elif present is not None and today is not None:
-        gauges = _gauges_of_today(today, present, settings)
+        gauges, now = _gauges_of_today(today, present, settings), today.progress.now
     return Snapshot(
         None if durable is None or durable.progress.phase != Phase.RUNNING else _counters(durable),
         gauges,
+        now,
         frozenset() if durable is None else _models(durable.admitted, durable.stamp("admitted")),
     )
 
 
 def _counters(state: State) -> Counters:
-    # copies, since the state itself goes on changing; of corrections, the same copy again until one changes
-    corrections = _copied(state.corrections, state.stamp("corrections"))
-    return Counters(counters(state), corrections, dict(state.skipped), state.progress)
+    # copies, since the state itself goes on changing
+    return Counters(
+        counters(state),
+        _corrections(state.corrections, state.stamp("corrections")),
+        _skipped(state.skipped, state.stamp("skipped")),
+        state.progress,
+    )
+
+
+@kept_while_the_same
+def _gauges_of_day(state: State, settings: LedgerSettings, *_may_change: object) -> Gauges:
+    """The gauges of a state: the same again until one of its parts changes, or the day."""
+    return _gauges(state, settings)
 
 
 def _gauges(state: State, settings: LedgerSettings) -> Gauges:
     return Gauges(
-        now=state.progress.now,
         newest=state.progress.newest,
         windows={
             "day": day_window(state.progress.now, settings.zone),
@@ -172,9 +187,11 @@ def _shown(
     }
 
 
-@kept_while_the_same
-def _copied(corrections: Mapping[Series, int], _corrections: object) -> Mapping[Series, int]:
-    return dict(corrections)
+def _copied(counts: Mapping[K, int], _counts: object) -> Mapping[K, int]:
+    return dict(counts)
+
+
+_corrections, _skipped = kept_while_the_same(_copied), kept_while_the_same(_copied)
 
 
 @kept_while_the_same

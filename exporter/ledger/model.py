@@ -298,6 +298,10 @@ class Progress:
     converted: int = 0
 
 
+WHOLE = "whole"
+"""The name of the stamp that all parts of a state share."""
+
+
 @dataclass
 class State:
     """All that is known, mirrored in the store. Changed by `apply` alone.
@@ -326,8 +330,11 @@ class State:
         """No part has been changed yet."""
         self._stamps: dict[str, object] = {}
 
-    def stamp(self, name: str) -> object:
-        """An object that is replaced when the part of this name changes. `Changes.found` replaces none."""
+    def stamp(self, name: str = WHOLE) -> object:
+        """An object that is replaced when the part of this name changes, by default any part but the progress.
+
+        `Changes.found` replaces none.
+        """
         return self._stamps.setdefault(name, object())
 
     @property
@@ -341,14 +348,15 @@ class State:
             self.progress = changes.progress
         # first, so that a series which ends and begins again in one commit begins at zero
         for name, keys in changes.ended.items():
-            self._stamps[name] = object()
+            self._changed(name)
             for key in keys:
                 getattr(self, name).pop(key, None)
         for name in KEYED:
             new = getattr(changes, name)
             if not new:
                 continue
-            ours, self._stamps[name] = getattr(self, name), object()
+            ours = getattr(self, name)
+            self._changed(name)
             for key, value in new.items():
                 if value is None:
                     ours.pop(key, None)
@@ -356,6 +364,9 @@ class State:
                     ours[key] = value
         # a slice that was found as it was is not written to the disk: only memory learns by which read that is known
         self.slices.update(changes.found)
+
+    def _changed(self, name: str) -> None:
+        self._stamps[name] = self._stamps[WHOLE] = object()
 
     def pack_days(self, zone: ZoneInfo, least: int = MANY_NAMES) -> None:
         """Let the users of days that are over take less memory, where there are `least` or more; nothing changes."""

@@ -200,7 +200,7 @@ class Exporter:
             self._change_log.broke("ledger", error)
             snapshot, scrape = Snapshot(), replace(scrape, current=False)
         if scrape.current and snapshot.gauges is not None:
-            self._last_success = float(snapshot.gauges.now)
+            self._last_success = float(snapshot.now)
         exposure = Exposure(
             config=self._config,
             ledger=snapshot,

@@ -4,7 +4,6 @@ import math
 import platform
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from importlib.metadata import version
 from itertools import accumulate
 
@@ -13,9 +12,11 @@ from exporter.anomaly.measures import CALLS, COST_PER_CALL, ERROR_RATE, LATENCY,
 from exporter.anomaly.operations import Judged
 from exporter.catalog import ERROR_CLASSES, SECOND, USER_NAMES, Metric
 from exporter.config import UPPER_BOUNDS, Config
-from exporter.database.budgets import BUDGET_FIELDS, SEVERAL_BUDGETS
+from exporter.database.budgets import BUDGET_FIELDS, SEVERAL_BUDGETS, Budgets
 from exporter.database.measures import CURRENCY, INVALID_REASONS
 from exporter.database.period_budgets import PERIOD_SKIPS
+from exporter.database.recommendations import Recommendations
+from exporter.database.routes import Route
 from exporter.database.rows import IN_PROGRESS
 from exporter.figures import DURATIONS, SUMMED, Figure
 from exporter.forecast.projection import BOUNDS, project
@@ -118,15 +119,20 @@ class Exposure:
     judged: Mapping[str, Judged] = field(default_factory=dict)
     before: Sequence[SpendBefore] = ()
 
-    @cached_property
+    @property
     def lacking(self) -> frozenset[str]:
         """The roles for which the log has no values, by the configuration."""
-        return self.config.columns.log.lacking
+        return _lacking(self.config)
 
     @property
     def fresh(self) -> Gauges | None:
         """The gauges from the database; None where it was not read just now."""
         return self.ledger.gauges if self.scrape.current or self.scrape.today else None
+
+
+@kept_while_the_same
+def _lacking(config: Config) -> frozenset[str]:
+    return config.columns.log.lacking
 
 
 @dataclass(frozen=True)
@@ -138,7 +144,7 @@ class Group:
 
     name: str
     collector: str | None
-    make: Callable[[Exposure], Iterator[Family]]
+    make: Callable[[Exposure], Iterable[Family]]
 
 
 def families(exposure: Exposure, change_log: StateChangeLog) -> list[Family]:
@@ -158,27 +164,45 @@ def families(exposure: Exposure, change_log: StateChangeLog) -> list[Family]:
     return [family for family in made if family.values]
 
 
-def _counters(exposure: Exposure) -> Iterator[Family]:
+def _kept(make: Callable[..., Iterable[Family]]) -> Callable[..., Iterable[Family]]:
+    """Have a function return the same families again as long as what they are made of is the same.
+
+    Most of a page is as it was on the one before: a family that is the same object has its text already.
+    """
+    return kept_while_the_same(lambda *parts: tuple(make(*parts)))
+
+
+def _counters(exposure: Exposure) -> Iterable[Family]:
     shown = exposure.ledger.counters
     if shown is None:
-        return
-    counters, lacking = shown.series, exposure.lacking
-    by_figure, failures, has_first_tokens = _by_figure(counters)
+        return ()
+    # the log has such times: few logs do, and a histogram is many samples
+    has_first_tokens = "time_to_first_token" in exposure.scrape.roles
+    progress = shown.progress
+    return (
+        *_of_series(shown.series, shown.corrections, exposure.lacking, has_first_tokens),
+        *_of_rows(shown.skipped, progress.rows_read, progress.late_rows, progress.rows_overflowed),
+    )
+
+
+@_kept
+def _of_series(
+    counters: Mapping[Series, Aggregate],
+    corrections: Mapping[Series, int],
+    lacking: frozenset[str],
+    has_first_tokens: bool,
+) -> Iterator[Family]:
+    by_figure, failures, had_first_tokens = _by_figure(counters)
     for figure, values in by_figure.items():
         if figure.metric is not None and not _NEEDS.get(figure, frozenset()) & lacking:
             yield Family(figure.metric, values, _SCALED[figure])
     yield Family(catalog.FAILURES, failures, _FAILURES)
     if "latency" not in lacking:
         yield Family(catalog.LATENCY, counters, _DURATIONS["latency"])
-    # the log has such times, or had them: few logs do, and a histogram is many samples
-    if "time_to_first_token" in exposure.scrape.roles or has_first_tokens:
+    if has_first_tokens or had_first_tokens:
         yield Family(catalog.TIME_TO_FIRST_TOKEN, counters, _DURATIONS["time_to_first_token"])
-    yield Family(catalog.ROWS_SKIPPED, {skip: shown.skipped.get(skip, 0) for skip in SKIPS})
-    yield Family(catalog.ROWS_READ, {(): shown.progress.rows_read})
-    yield Family(catalog.LATE_ROWS, {(): shown.progress.late_rows})
-    yield Family(catalog.SERIES_FOLDED, {("operation_model",): shown.progress.rows_overflowed})
     if "cost" not in lacking:
-        yield Family(catalog.COST_CORRECTIONS, _of_each(counters, shown.corrections), _USD)
+        yield Family(catalog.COST_CORRECTIONS, {series: corrections.get(series, 0) for series in counters}, _USD)
 
 
 @kept_while_the_same
@@ -198,16 +222,21 @@ def _by_figure(
     return figures, failures, any(any(cell[first_tokens]) for cell in counters.values())
 
 
-@kept_while_the_same
-def _of_each(counters: Mapping[Series, Aggregate], corrections: Mapping[Series, int]) -> Mapping[Series, int]:
-    return {series: corrections.get(series, 0) for series in counters}
+@_kept
+def _of_rows(skipped: Mapping[SkippedValue, int], read: int, late: int, folded: int) -> Iterator[Family]:
+    yield Family(catalog.ROWS_SKIPPED, {skip: skipped.get(skip, 0) for skip in SKIPS})
+    yield Family(catalog.ROWS_READ, {(): read})
+    yield Family(catalog.LATE_ROWS, {(): late})
+    yield Family(catalog.SERIES_FOLDED, {("operation_model",): folded})
 
 
-def _log_gauges(exposure: Exposure) -> Iterator[Family]:
-    gauges = exposure.fresh
-    if gauges is None:
-        return
-    has_cost = "cost" not in exposure.lacking
+def _log_gauges(exposure: Exposure) -> Iterable[Family]:
+    return () if exposure.fresh is None else _of_gauges(exposure.fresh, exposure.lacking)
+
+
+@_kept
+def _of_gauges(gauges: Gauges, lacking: frozenset[str]) -> Iterator[Family]:
+    has_cost = "cost" not in lacking
     if has_cost:
         yield Family(catalog.SPEND_TODAY, gauges.spend_today, _USD)
     if has_cost and gauges.spend_month is not None:
@@ -230,26 +259,23 @@ _ANOMALIES = {
 }
 
 
-def _anomalies(exposure: Exposure) -> Iterator[Family]:
-    if exposure.fresh is not None:
-        yield from _by_verdict(exposure.judged)
+def _anomalies(exposure: Exposure) -> Iterable[Family]:
+    return () if exposure.fresh is None else _by_verdict(exposure.judged)
 
 
-@kept_while_the_same
-def _by_verdict(by_operation: Mapping[str, Judged]) -> list[Family]:
-    """The families of all verdicts, which change once a minute."""
+@_kept
+def _by_verdict(by_operation: Mapping[str, Judged]) -> Iterator[Family]:
     judged = by_operation.items()
-    made = []
     for metric, measure in _ANOMALIES.items():
         verdicts = ((name, each.verdicts.get(measure.name)) for name, each in judged)
-        made.append(Family(metric, {(name,): verdict.excess for name, verdict in verdicts if verdict is not None}))
+        yield Family(metric, {(name,): verdict.excess for name, verdict in verdicts if verdict is not None})
     spends = ((name, each.verdicts.get(SPEND.name)) for name, each in judged)
-    made.append(Family(catalog.SPEND_USUAL, {(name,): each.usual for name, each in spends if each is not None}))
+    yield Family(catalog.SPEND_USUAL, {(name,): each.usual for name, each in spends if each is not None})
     odd = [(name, each.odd_spend) for name, each in judged if each.odd_spend is not None]
-    made.append(Family(catalog.SPEND_ANOMALY_START, {(name,): spend.since for name, spend in odd}))
+    yield Family(catalog.SPEND_ANOMALY_START, {(name,): spend.since for name, spend in odd})
     causes = ((name, spend.cause) for name, spend in odd if spend.cause is not None)
     factors = {(name, cause.model, factor): times for name, cause in causes for factor, times in cause.factors.items()}
-    return [*made, Family(catalog.SPEND_ANOMALY_FACTOR, factors)]
+    yield Family(catalog.SPEND_ANOMALY_FACTOR, factors)
 
 
 def _queue(exposure: Exposure) -> Iterator[Family]:
@@ -262,13 +288,16 @@ def _queue(exposure: Exposure) -> Iterator[Family]:
     yield Family(catalog.OLDEST_IN_PROGRESS, {(status,): found.oldest for status, found in sorted(waiting.items())})
 
 
-def _user_gauges(exposure: Exposure) -> Iterator[Family]:
-    gauges = exposure.fresh
-    if gauges is None or {"user", "cost"} & exposure.lacking:
-        return
-    budgets = exposure.scrape.budgets
+def _user_gauges(exposure: Exposure) -> Iterable[Family]:
+    if exposure.fresh is None or {"user", "cost"} & exposure.lacking:
+        return ()
+    return _of_users(exposure.fresh, exposure.scrape.budgets, exposure.config)
+
+
+@_kept
+def _of_users(gauges: Gauges, budgets: Budgets | None, config: Config) -> Iterator[Family]:
     by_user = {} if budgets is None else budgets.by_user
-    if exposure.config.users.mode != "off":
+    if config.users.mode != "off":
         yield _shown_spend(catalog.USER_SPEND_TODAY, gauges.user_spend, gauges.shown_users)
         yield _shown_limits(catalog.USER_DAILY_LIMIT, by_user, gauges.shown_users)
     if budgets is not None:
@@ -278,18 +307,27 @@ def _user_gauges(exposure: Exposure) -> Iterator[Family]:
             yield Family(catalog.RECORDED_SPEND_TODAY, {(): budgets.recorded_today}, _USD)
 
 
-def _user_names(exposure: Exposure) -> Iterator[Family]:
-    gauges, names = exposure.fresh, exposure.scrape.user_names or {}
-    if gauges is not None:
-        yield Family(catalog.USER_INFO, {(user, names[user]): 1 for user in sorted(gauges.shown_users & names.keys())})
+def _user_names(exposure: Exposure) -> Iterable[Family]:
+    gauges, names = exposure.fresh, exposure.scrape.user_names
+    return () if gauges is None or names is None else _names_of(gauges.shown_users, names)
 
 
-def _group_gauges(exposure: Exposure) -> Iterator[Family]:
-    gauges = exposure.fresh
-    if gauges is None or gauges.group_spend is None or "cost" in exposure.lacking:
+@_kept
+def _names_of(shown: frozenset[str], names: Mapping[str, str]) -> Iterator[Family]:
+    yield Family(catalog.USER_INFO, {(user, names[user]): 1 for user in sorted(shown & names.keys())})
+
+
+def _group_gauges(exposure: Exposure) -> Iterable[Family]:
+    if exposure.fresh is None or "cost" in exposure.lacking:
+        return ()
+    return _of_groups(exposure.fresh, exposure.scrape.group_budgets)
+
+
+@_kept
+def _of_groups(gauges: Gauges, budgets: Budgets | None) -> Iterator[Family]:
+    if gauges.group_spend is None:
         return
     yield _shown_spend(catalog.GROUP_SPEND_TODAY, gauges.group_spend, gauges.shown_groups)
-    budgets = exposure.scrape.group_budgets
     if budgets is not None and budgets.by_user:
         yield _shown_limits(catalog.GROUP_DAILY_LIMIT, budgets.by_user, gauges.shown_groups)
         states = count_states(gauges.group_spend, budgets.by_user, budgets.idle)
@@ -311,7 +349,7 @@ def _period_budgets(exposure: Exposure) -> Iterator[Family]:
     gauges, config = exposure.fresh, exposure.config
     if gauges is None or "cost" in exposure.lacking or not exposure.scrape.period_budgets:
         return
-    found = standings(exposure.scrape.period_budgets, exposure.before, gauges.recent, gauges.now)
+    found = standings(exposure.scrape.period_budgets, exposure.before, gauges.recent, exposure.ledger.now)
     users = {} if "user" in exposure.lacking else of_users(found)
     shown_users = gauges.shown_users if config.users.mode != "off" else frozenset()
     shown = {
@@ -338,7 +376,7 @@ def _period_budgets(exposure: Exposure) -> Iterator[Family]:
 def _forecast(exposure: Exposure) -> Iterator[Family]:
     gauges, outlooks = exposure.fresh, exposure.outlooks
     today = 0 if gauges is None else sum(gauges.spend_today.values())
-    projection = None if gauges is None else project(outlooks.team, today, gauges.now)
+    projection = None if gauges is None else project(outlooks.team, today, exposure.ledger.now)
     if gauges is None or projection is None:
         return
     limits = {"day": exposure.config.daily_limit_usd, "month": exposure.config.monthly_limit_usd}
@@ -369,7 +407,7 @@ def _user_forecast(exposure: Exposure) -> Iterator[Family]:
     reached: dict[tuple[str], float] = {}
     for user in sorted(gauges.shown_users & users.keys()):
         spent = gauges.user_spend.get(user, 0)
-        if (projection := project(users[user], spent, gauges.now)) is None:
+        if (projection := project(users[user], spent, exposure.ledger.now)) is None:
             continue
         ends[(user,)] = projection.day.expected
         limit = budgets[user].daily_limit if user in budgets else None
@@ -384,27 +422,37 @@ def _approvals(exposure: Exposure) -> Iterator[Family]:
         yield Family(catalog.APPROVALS_PENDING, {(): exposure.scrape.approvals})
 
 
-def _recommendations(exposure: Exposure) -> Iterator[Family]:
+def _recommendations(exposure: Exposure) -> Iterable[Family]:
     found = exposure.scrape.recommendations
-    if found is None:
-        return
+    return () if found is None else _of_recommendations(found)
+
+
+@_kept
+def _of_recommendations(found: Recommendations) -> Iterator[Family]:
     yield Family(catalog.RECOMMENDATIONS, dict(sorted(found.counts.items())))
     if found.savings is not None:
         savings = {(kind,): units for kind, units in sorted(found.savings.items())}
         yield Family(catalog.RECOMMENDATION_SAVINGS, savings, _USD)
 
 
-def _routes(exposure: Exposure) -> Iterator[Family]:
-    if exposure.scrape.routes is not None:
-        routes = exposure.scrape.routes
-        yield Family(catalog.ROUTE_INFO, {(r.operation, r.primary_model, r.fallback_model): 1 for r in routes})
-        yield Family(catalog.ROUTE_ENABLED, {(r.operation,): r.enabled for r in routes})
+def _routes(exposure: Exposure) -> Iterable[Family]:
+    return () if exposure.scrape.routes is None else _of_routes(exposure.scrape.routes)
 
 
-def _configured(exposure: Exposure) -> Iterator[Family]:
-    config = exposure.config
+@_kept
+def _of_routes(routes: Sequence[Route]) -> Iterator[Family]:
+    yield Family(catalog.ROUTE_INFO, {(r.operation, r.primary_model, r.fallback_model): 1 for r in routes})
+    yield Family(catalog.ROUTE_ENABLED, {(r.operation,): r.enabled for r in routes})
+
+
+def _configured(exposure: Exposure) -> Iterable[Family]:
+    return _limits(exposure.config, exposure.ledger.models)
+
+
+@_kept
+def _limits(config: Config, known: frozenset[str]) -> Iterator[Family]:
     timeouts, default = config.models.timeouts, config.models.default_timeout
-    models = exposure.ledger.models | timeouts.keys()
+    models = known | timeouts.keys()
     yield Family(catalog.MODEL_TIMEOUT, {(model,): timeouts.get(model, default) for model in sorted(models)})
     if config.daily_limit_usd is not None:
         yield Family(catalog.DAILY_LIMIT, {(): float(config.daily_limit_usd)})

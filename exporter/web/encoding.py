@@ -9,7 +9,7 @@ import gzip
 import struct
 import threading
 import zlib
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 from prometheus_client.metrics_core import Metric as LibraryFamily
 from prometheus_client.utils import floatToGoString
 
-from exporter.catalog import Metric
 from exporter.web.families import Family, Labels
 
 Encoder = Callable[[Any], bytes]
@@ -43,9 +42,8 @@ class _Block(NamedTuple):
 class _Known:
     """A family as it was on the last page."""
 
-    metric: Metric
+    family: Family
     head: str
-    values: Mapping[Any, Any]
     blocks: dict[Labels, _Block]
     text: bytes
     compressed: bytes | None = None
@@ -81,14 +79,18 @@ class RememberingEncoder:
             if names:
                 page = self._encode(SimpleNamespace(collect=lambda: _chosen(families, names)))
                 return gzip.compress(page, _LEVEL) if compress else page
-            known = [self._updated(family, self._known.get(family.metric.name)) for family in families]
-            self._known = {item.metric.name: item for item in known}
+            known = [self._as_known(family) for family in families]
+            self._known = {item.family.metric.name: item for item in known}
             return _gzip(known, self._end) if compress else b"".join([*(item.text for item in known), self._end])
 
+    def _as_known(self, family: Family) -> _Known:
+        known = self._known.get(family.metric.name)
+        return known if known is not None and known.family is family else self._updated(family, known)
+
     def _updated(self, family: Family, known: _Known | None) -> _Known:
-        if known is None or (known.metric is not family.metric and known.metric != family.metric):
-            known = _Known(family.metric, self._text(family.as_library([])), {}, {}, b"")
-        elif known.values is family.values or known.values == family.values:
+        if known is None or known.family.metric != family.metric:
+            known = _Known(family, self._text(family.as_library([])), {}, b"")
+        elif known.family.values is family.values or known.family.values == family.values:
             return known
         blocks: dict[Labels, _Block] = {}
         for labels, value in family.values.items():
@@ -99,7 +101,7 @@ class RememberingEncoder:
                 block = _block(value, block.starts, family)
             blocks[labels] = block
         text = "".join([known.head, *[block.text for block in blocks.values()]])
-        return _Known(family.metric, known.head, family.values, blocks, text.encode())
+        return _Known(family, known.head, blocks, text.encode())
 
     def _starts(self, family: Family, head: str, labels: Labels, value: Any) -> tuple[str, ...]:
         zeros = [sample._replace(value=0.0) for sample in family.samples_of(labels, value)]

@@ -118,7 +118,7 @@ def test_a_log_that_is_younger_than_the_month_is_not_read_day_by_day(
         assert len(past) <= 5
 
 
-def test_an_idle_reader_looks_for_work_after_a_scrape_and_hardly_ever_else(
+def test_an_idle_reader_looks_for_work_after_a_scrape_that_found_some_and_hardly_ever_else(
     log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns, turn = 0, BackgroundReader._turn
@@ -134,6 +134,7 @@ def test_an_idle_reader_looks_for_work_after_a_scrape_and_hardly_ever_else(
         exporter.wait_ready().wait_up()
         for _ in range(3):
             before = turns
+            log.insert()
             exporter.scrape()
             wait_for(lambda before=before: turns > before, lambda: "the reader does not look")  # type: ignore[misc]
         # work that is left from the first reading has been done, and a rest has begun

@@ -367,6 +367,7 @@ def test_time_alone_is_written_once_a_minute(written: tuple[LedgerService, list[
         assert (progress.now, progress.position) == (NOW + seconds, NOW + seconds + 1)
     assert commits == []
     assert ledger.record(quiet(100, MINUTE))
+    assert ledger.present is not None
     assert [changes.progress for changes in commits] == [ledger.present.progress]
 
 
