@@ -1,5 +1,6 @@
 """The one aggregate query on the log, composed for the columns it has."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
@@ -18,6 +19,7 @@ from exporter.database.outcomes import error_class, error_patterns, outcome
 from exporter.figures import DURATIONS, SUMMED
 from exporter.ledger.model import TimeRange
 from exporter.prices.model import PRICE_TIERS
+from exporter.unchanged import kept_while_the_same
 
 # `raw` takes each row as it is, `fit` judges its values, and the outer query sums them in one pass, by series, by user
 # and, if the log has groups, by group. Behind OFFSET 0 each value is made once, however often it is used. Rows are
@@ -344,14 +346,27 @@ def span_parameters(
         "width": width,
         "most_rows": most,
         "origin": origin,
-        # a size that is reached is not exceeded yet
-        "price_tiers": [size + 1 for size in PRICE_TIERS],
-        # most calls lie below, and looking through the sizes takes longer than comparing with one
-        "first_tier": PRICE_TIERS[0] + 1,
-        "timeouts": [round(1000 * seconds, 6) for seconds in timeout_steps(classification)],
-        # descending edges below zero: width_bucket counts from below and excludes its upper bound, `le` includes it
-        **{f"{role}_edges": [-1000 * edge for edge in reversed(each.edges)] for role, each in DURATIONS.items()},
-        **{f"most_{measure}": classification.bounds.get(measure) for measure in UPPER_BOUNDS},
-        **error_patterns(classification),
+        **_fixed_parameters(classification),
         **_moved_parameters(moved, span),
     }
+
+
+@kept_while_the_same
+def _fixed_parameters(classification: Classification) -> Mapping[str, Any]:
+    """The parameters that are the same for each span."""
+    return {
+        # a size that is reached is not exceeded yet
+        "price_tiers": _array(size + 1 for size in PRICE_TIERS),
+        # most calls lie below, and looking through the sizes takes longer than comparing with one
+        "first_tier": PRICE_TIERS[0] + 1,
+        "timeouts": _array(round(1000 * seconds, 6) for seconds in timeout_steps(classification)),
+        # descending edges below zero: width_bucket counts from below and excludes its upper bound, `le` includes it
+        **{f"{role}_edges": _array(-1000 * edge for edge in reversed(each.edges)) for role, each in DURATIONS.items()},
+        **{f"most_{measure}": classification.bounds.get(measure) for measure in UPPER_BOUNDS},
+        **error_patterns(classification),
+    }
+
+
+def _array(numbers: Iterable[float]) -> str:
+    """Numbers as PostgreSQL writes an array of them: the driver would make that of a list each time."""
+    return f"{{{','.join(map(str, numbers))}}}"
