@@ -9,7 +9,7 @@ import gzip
 import struct
 import threading
 import zlib
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -91,6 +91,7 @@ class RememberingEncoder:
         if known is None or known.family.metric != family.metric:
             known = _Known(family, self._text(family.as_library([])), {}, b"")
         elif known.family.values is family.values or known.family.values == family.values:
+            known.family = family
             return known
         blocks: dict[Labels, _Block] = {}
         for labels, value in family.values.items():
@@ -130,29 +131,33 @@ def _decimal(number: float) -> str:
     return repr(positive) if 0 <= positive < _EXPONENT else _number(positive)
 
 
-def _compressed(known: Iterable[_Known], end: bytes) -> Iterator[bytes]:
-    """The parts of a deflated page, each of which ends where a byte does and refers to nothing before it."""
-    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -_SMALL_WINDOW, _SMALL_MEMORY)
-    large = None
+def _pieces(known: Iterable[_Known], end: bytes) -> Iterator[_Known | bytes]:
+    """A page in pieces: each large family, and the text of what lies between, or after, them."""
     small: list[bytes] = []
     for item in known:
         if len(item.text) < _APART:
             small.append(item.text)
             continue
         if small:
-            yield deflate.compress(b"".join(small)) + deflate.flush(zlib.Z_FULL_FLUSH)
+            yield b"".join(small)
             small = []
-        if item.compressed is None:
+        yield item
+    yield b"".join([*small, end])
+
+
+def _gzip(known: Iterable[_Known], end: bytes) -> bytes:
+    """The format of RFC 1952: parts that are deflated, each of which ends where a byte does and refers to no other."""
+    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -_SMALL_WINDOW, _SMALL_MEMORY)
+    large = None
+    check, size, parts = 0, 0, [_GZIP_HEAD]
+    for piece in _pieces(known, end):
+        if isinstance(piece, bytes):
+            check, size = zlib.crc32(piece, check), size + len(piece)
+            parts += deflate.compress(piece), deflate.flush(zlib.Z_FULL_FLUSH)
+            continue
+        if piece.compressed is None:
             large = large or zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-            item.compressed = large.compress(item.text) + large.flush(zlib.Z_FULL_FLUSH)
-        yield item.compressed
-    yield deflate.compress(b"".join([*small, end])) + deflate.flush()
-
-
-def _gzip(known: Sequence[_Known], end: bytes) -> bytes:
-    """The format of RFC 1952, of a page of these families and its end."""
-    check, size = 0, len(end)
-    for item in known:
-        check, size = item.check_after(check), size + len(item.text)
-    check = zlib.crc32(end, check)
-    return b"".join([_GZIP_HEAD, *_compressed(known, end), struct.pack("<LL", check, size & 0xFFFFFFFF)])
+            piece.compressed = large.compress(piece.text) + large.flush(zlib.Z_FULL_FLUSH)
+        check, size = piece.check_after(check), size + len(piece.text)
+        parts.append(piece.compressed)
+    return b"".join([*parts, deflate.flush(), struct.pack("<LL", check, size & 0xFFFFFFFF)])
