@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple, Self
 
 import psycopg
@@ -75,7 +76,7 @@ def charset_of(connection: "psycopg.BaseConnection[Any]") -> Charset:
 def be_lenient(connection: "psycopg.Connection[Any]") -> None:
     """Let the connection read any bytes and send any text."""
     adapters = connection.adapters
-    adapters.register_dumper(str, _AnyText)
+    adapters.register_dumper(str, _any_text(charset_of(connection)))
     # a database that is UTF-8 throughout holds nothing else
     if connection.info.parameter_status("server_encoding") != "UTF8":
         for name in _TEXT_TYPES:
@@ -140,12 +141,13 @@ class _LenientJson(_LenientText):
         return json.loads(super().load(data))
 
 
-class _AnyText(StrDumperUnknown):
-    """Text of any characters, also of those that the database lacks."""
+# each statement makes one anew, to which the connection would have to tell its charset again
+@lru_cache
+def _any_text(charset: Charset) -> type[StrDumperUnknown]:
+    """What sends text of any characters, also of those that the database lacks."""
 
-    def __init__(self, cls: type, context: AdaptContext | None = None) -> None:
-        super().__init__(cls, context)
-        self._charset = charset_of(self.connection) if self.connection else UTF8
+    class AnyText(StrDumperUnknown):
+        def dump(self, obj: str) -> Buffer | None:
+            return charset.encode(obj)
 
-    def dump(self, obj: str) -> Buffer | None:
-        return self._charset.encode(obj)
+    return AnyText
