@@ -17,7 +17,8 @@ from exporter.scrape.anomalies import AnomalyWatch
 from exporter.scrape.background import BackgroundReader
 from exporter.scrape.clock import HostClock
 from exporter.scrape.collector import Attempt, Collector, Scrape
-from exporter.scrape.exposition import Exposure, families
+from exporter.scrape.exposition import families
+from exporter.scrape.exposure import Exposure
 from exporter.scrape.hourly import HourlyHistory
 from exporter.scrape.ledger_service import LedgerService
 from exporter.scrape.periods import PeriodBoard
