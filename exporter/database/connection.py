@@ -6,12 +6,13 @@ import logging
 import math
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
 import psycopg
 from psycopg.abc import PQGen
+from psycopg.generators import send
 
 from exporter.database.conninfo import ConnInfo
 from exporter.database.encoding import be_lenient, client_encoding
@@ -76,9 +77,8 @@ def pipelined(connection: Connection) -> Iterator[None]:
     pgbouncer 1.24 waits for the end of that "transaction", and a pool of one server is stuck.
     """
     with connection.pipeline() as pipeline:
-        send = pipeline._communicate_gen
         pipeline._communicate_gen = _send_nothing  # type: ignore[method-assign]
-        pipeline._exit_gen = functools.partial(_end, pipeline, send)  # type: ignore[method-assign]
+        pipeline._exit_gen = functools.partial(_end, pipeline)  # type: ignore[method-assign]
         yield
 
 
@@ -86,15 +86,13 @@ def _send_nothing() -> PQGen[None]:
     yield from ()
 
 
-def _end(pipeline: psycopg.Pipeline, send: Callable[[], PQGen[None]]) -> PQGen[None]:
-    try:
-        # into libpq's buffer, which it sends with the Sync
-        while pipeline.command_queue:
-            pipeline.command_queue.popleft()()
-        pipeline._enqueue_sync()
-        yield from send()
-    finally:
-        yield from pipeline._fetch_gen(flush=False)
+def _end(pipeline: psycopg.Pipeline) -> PQGen[None]:
+    pipeline._enqueue_sync()
+    # libpq keeps all of it until the Sync
+    while pipeline.command_queue:
+        pipeline.command_queue.popleft()()
+    yield from send(pipeline.pgconn)
+    yield from pipeline._fetch_gen(flush=False)
 
 
 def execute_numbered(connection: Connection, statement: bytes, values: Sequence[Any], *, prepare: bool) -> Rows:

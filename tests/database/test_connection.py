@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from psycopg import sql
 
 from exporter.config import Config
-from exporter.database.connection import connect
+from exporter.database.connection import Connection, connect, pipelined
 from exporter.database.conninfo import ConnInfo, resolve_conninfo
 from exporter.database.errors import (
     DatabaseError,
@@ -298,3 +298,54 @@ def test_text_is_text_in_every_encoding(
         assert row == (read, "x", "é")
     finally:
         run(embedded_database, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("SELECT 1/0", psycopg.errors.DivisionByZero),
+        ("SELECT nothing", psycopg.errors.UndefinedColumn),
+        ("SELEC", psycopg.errors.SyntaxError),
+        ("SELECT 'x'::int", psycopg.errors.InvalidTextRepresentation),
+        ("SELECT pg_sleep(600)", psycopg.errors.QueryCanceled),
+    ],
+    ids=["value", "name", "syntax", "type", "time"],
+)
+def test_of_statements_that_are_sent_together_the_one_that_fails_says_why(
+    embedded_database: str, place: int, statement: str, kind: type[psycopg.Error]
+) -> None:
+    """Those after it fail because of it alone. The connection serves on."""
+    statements = [b"SELECT 1", b"SELECT 2", b"SELECT 3"]
+    statements.insert(place, statement.encode())
+
+    def send_together(connection: Connection) -> None:
+        with pipelined(connection):
+            connection.execute("BEGIN")
+            for each in statements:
+                assert connection.execute(each).pgresult is None
+
+    with connect(info_for(embedded_database), 2, "tests") as connection:
+        connection.execute("SET statement_timeout = '200ms'")
+        with pytest.raises(kind):
+            send_together(connection)
+        connection.execute("ROLLBACK")
+        assert connection.execute("SELECT 4").fetchone() == (4,)
+
+
+@given(st.lists(st.sampled_from([1, 100, 70_000, 300_000]), max_size=6))
+@FEW
+def test_statements_of_any_length_are_sent_together_and_answered_in_order(
+    embedded_database: str, lengths: list[int]
+) -> None:
+    """Also more of them, and longer answers, than the system keeps for either side."""
+    with connect(info_for(embedded_database), 2, "tests") as connection:
+        with pipelined(connection):
+            cursors = [
+                connection.execute("SELECT %(number)s || %(text)s", {"number": number, "text": "x" * length})
+                for number, length in enumerate(lengths)
+            ]
+        assert [cursor.fetchone() for cursor in cursors] == [
+            (f"{number}{'x' * length}",) for number, length in enumerate(lengths)
+        ]
+        assert connection.execute("SELECT 1").fetchone() == (1,)
