@@ -49,10 +49,8 @@ _BY_ZONE = sql.SQL("""(
 ) AS probed""")
 
 
-def probe_query(
-    log: LogTable, classification: Classification, spans: Sequence[TimeRange]
-) -> tuple[sql.Composed, dict[str, Any]]:
-    """The query for the sums of some spans, and its parameters.
+def probe_query(log: LogTable, classification: Classification) -> sql.Composed:
+    """The query for the sums of some spans; its parameters are the `probe_parameters`.
 
     Columns of the result: the span's start, rows, calls, failed calls, the sum of each of `DURATIONS` in microseconds,
     and that of each of `SUMMED`; a sum is NULL where no row has a value.
@@ -61,7 +59,7 @@ def probe_query(
     final, failed = final_and_failed(log)
     whole = log.time_unit != "timestamp"
     time_type = sql.SQL("bigint" if whole else "timestamptz" if log.has_zone else "timestamp")
-    statement = _STATEMENT.format(
+    return _STATEMENT.format(
         slices=_BY_ZONE.format(zone=sql.Literal(classification.log_time_zone), margin=sql.Literal(_MARGIN))
         if zoned
         else _BY_COLUMN.format(type=time_type),
@@ -75,8 +73,13 @@ def probe_query(
         durations=sql.SQL(", ").join(_microseconds(log, classification, role, final) for role in DURATIONS),
         sums=sql.SQL(", ").join(_sum(log, classification, name) for name in SUMMED),
     )
-    limits: list[tuple[Moment, Moment]] = [] if zoned else [bounds(log, classification, span) for span in spans]
-    return statement, {
+
+
+def probe_parameters(log: LogTable, classification: Classification, spans: Sequence[TimeRange]) -> dict[str, Any]:
+    """The parameters of `probe_query` for some spans."""
+    by_column = is_utc(log, classification)
+    limits: list[tuple[Moment, Moment]] = [bounds(log, classification, span) for span in spans] if by_column else []
+    return {
         "lo": [span.lo for span in spans],
         "hi": [span.hi for span in spans],
         "since": [since for since, _ in limits],
@@ -95,7 +98,8 @@ def read_sums(
     if not spans:
         return {}
     found: dict[int, Sums] = {}
-    probed = session.attempt(*probe_query(log, classification, spans))
+    statement = session.composed("probe", (log, classification), lambda: probe_query(log, classification))
+    probed = session.attempt(statement, probe_parameters(log, classification, spans))
     for start, rows, calls, failures, latency, first_token, *sums in probed:
         totals = zip(SUMMED.items(), sums, strict=True)
         columns = {name: units_of(figure, Decimal(total or 0)) for (name, figure), total in totals}

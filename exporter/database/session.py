@@ -193,7 +193,7 @@ class Session:
         return rows
 
     def attempt(
-        self, statement: str | sql.Composed, parameters: Mapping[str, Any] | None = None
+        self, statement: str | sql.Composed | bytes, parameters: Mapping[str, Any] | None = None
     ) -> list[tuple[Any, ...]]:
         """As `run`, in one round trip; a failure leaves the transaction usable, as long as the server answers."""
         connection = self._cursor.connection

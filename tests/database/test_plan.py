@@ -13,7 +13,7 @@ from exporter.database.conninfo import resolve_conninfo
 from exporter.database.log_query import span_query
 from exporter.database.log_table import LogTable
 from exporter.database.log_time import undated_query
-from exporter.database.probe_query import probe_query, read_sums
+from exporter.database.probe_query import probe_parameters, probe_query, read_sums
 from exporter.database.reader import has_rows
 from exporter.database.session import Session
 from exporter.database.transactions import Database
@@ -167,7 +167,8 @@ def explain_probe(log: Log, config: Config, ages: list[int]) -> Planned:
             table = session.log(config.classification())
             newest = int(session.clock) // 900 * 900
             spans = [TimeRange(newest - age * 900, newest - age * 900 + 900) for age in ages]
-            statement, parameters = probe_query(table, config.classification(), spans)
+            by = config.classification()
+            statement, parameters = probe_query(table, by), probe_parameters(table, by, spans)
             plan = session.run(psycopg.sql.SQL("EXPLAIN (ANALYZE, FORMAT JSON) ") + statement, parameters)[0][0]
             found = read_sums(session, table, config.classification(), spans)
         return Planned(list(_steps(plan[0]["Plan"])), sum(sums.rows for sums in found.values()))

@@ -22,7 +22,7 @@ from exporter.database.log_query import span_query
 from exporter.database.log_time import undated_query
 from exporter.database.measures import spend_query
 from exporter.database.one_session import one_session
-from exporter.database.probe_query import probe_query
+from exporter.database.probe_query import probe_parameters, probe_query
 from exporter.database.reader import read_span
 from exporter.database.transactions import Database
 from exporter.digest.hours import read_hours
@@ -129,7 +129,7 @@ def test_the_log_s_own_index_serves_whatever_its_size(large: tuple[PublicLog, st
             if statement == "window":
                 query, parameters = span_query(table, rules, window, 60)
             elif statement == "quarter-hours":
-                query, parameters = probe_query(table, rules, quarters)
+                query, parameters = probe_query(table, rules), probe_parameters(table, rules, quarters)
             elif statement == "spend":
                 query, parameters = spend_query(table, rules, window)
             else:
