@@ -12,7 +12,7 @@ from exporter.config import Config
 from exporter.database.recommendations import Recommendations
 from exporter.database.routes import Route
 from exporter.scrape.collector import Scrape
-from exporter.scrape.exposure import USD, Exposure, kept
+from exporter.scrape.exposure import USD, Exposure, made_of
 from exporter.scrape.log_families import anomalies, counters, log_gauges, queue
 from exporter.scrape.own_process import own_process
 from exporter.scrape.spender_families import (
@@ -64,35 +64,22 @@ def _approvals(exposure: Exposure) -> Iterator[Family]:
         yield Family(catalog.APPROVALS_PENDING, {(): exposure.scrape.approvals})
 
 
-def _recommendations(exposure: Exposure) -> Iterable[Family]:
-    found = exposure.scrape.recommendations
-    return () if found is None else _of_recommendations(found)
-
-
-@kept
-def _of_recommendations(found: Recommendations) -> Iterator[Family]:
+@made_of(lambda exposure: (exposure.scrape.recommendations,))
+def _recommendations(found: Recommendations) -> Iterator[Family]:
     yield Family(catalog.RECOMMENDATIONS, dict(sorted(found.counts.items())))
     if found.savings is not None:
         savings = {(kind,): units for kind, units in sorted(found.savings.items())}
         yield Family(catalog.RECOMMENDATION_SAVINGS, savings, USD)
 
 
-def _routes(exposure: Exposure) -> Iterable[Family]:
-    return () if exposure.scrape.routes is None else _of_routes(exposure.scrape.routes)
-
-
-@kept
-def _of_routes(routes: Sequence[Route]) -> Iterator[Family]:
+@made_of(lambda exposure: (exposure.scrape.routes,))
+def _routes(routes: Sequence[Route]) -> Iterator[Family]:
     yield Family(catalog.ROUTE_INFO, {(r.operation, r.primary_model, r.fallback_model): 1 for r in routes})
     yield Family(catalog.ROUTE_ENABLED, {(r.operation,): r.enabled for r in routes})
 
 
-def _configured(exposure: Exposure) -> Iterable[Family]:
-    return _limits(exposure.config, exposure.ledger.models)
-
-
-@kept
-def _limits(config: Config, known: frozenset[str]) -> Iterator[Family]:
+@made_of(lambda exposure: (exposure.config, exposure.ledger.models))
+def _configured(config: Config, known: frozenset[str]) -> Iterator[Family]:
     timeouts, default = config.models.timeouts, config.models.default_timeout
     models = known | timeouts.keys()
     yield Family(catalog.MODEL_TIMEOUT, {(model,): timeouts.get(model, default) for model in sorted(models)})

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from exporter.anomaly.operations import Judged
 from exporter.config import Config
@@ -56,9 +57,19 @@ def _lacking(config: Config) -> frozenset[str]:
     return config.columns.log.lacking
 
 
-def kept(make: Callable[..., Iterable[Family]]) -> Callable[..., Iterable[Family]]:
-    """Have a function return the same families again as long as what they are made of is the same.
+Make = Callable[..., Iterable[Family]]
+"""Makes families of some parts of what is shown."""
 
-    Most of a page is as it was on the one before: a family that is the same object has its text already.
+
+def made_of(parts: Callable[[Exposure], tuple[Any, ...]]) -> Callable[[Make], Callable[[Exposure], Iterable[Family]]]:
+    """Have a function make families of some `parts` of what is shown, and none where the first of these is None.
+
+    They are the same families again while the parts are the same: most of a page is as it was on the one before, and a
+    family that is the same object has its text already.
     """
-    return kept_while_the_same(lambda *parts: tuple(make(*parts)))
+
+    def decorate(make: Make) -> Callable[[Exposure], Iterable[Family]]:
+        made = kept_while_the_same(lambda *found: () if found[0] is None else tuple(make(*found)))
+        return lambda exposure: made(*parts(exposure))
+
+    return decorate

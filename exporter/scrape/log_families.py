@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
+from typing import Any
 
 from exporter import catalog
 from exporter.anomaly.measures import CALLS, COST_PER_CALL, ERROR_RATE, LATENCY, SPEND, TOKENS_PER_CALL
@@ -16,7 +17,7 @@ from exporter.figures import DURATIONS, SUMMED, Figure
 from exporter.ledger.aggregate import FAILURES, HISTOGRAMS, Aggregate, Buckets
 from exporter.ledger.exposed import Gauges
 from exporter.ledger.model import Series, SkippedValue
-from exporter.scrape.exposure import USD, Exposure, kept
+from exporter.scrape.exposure import USD, Exposure, made_of
 from exporter.web.families import SINGLE, Family, Part, Shape
 
 _NEEDS: Mapping[Figure, frozenset[str]] = {
@@ -72,19 +73,17 @@ _DURATIONS = {role: _histogram(metric.edges, HISTOGRAMS[role]) for role, metric 
 
 def counters(exposure: Exposure) -> Iterable[Family]:
     """The counters, and how many rows were read."""
+    return (*_of_series(exposure), *_of_rows(exposure))
+
+
+def _series_parts(exposure: Exposure) -> tuple[Any, ...]:
     shown = exposure.ledger.counters
     if shown is None:
-        return ()
-    # the log has such times, or had them: few logs do, and a histogram is many samples
-    has_first_tokens = "time_to_first_token" in exposure.scrape.roles
-    progress = shown.progress
-    return (
-        *_of_series(shown.series, shown.corrections, exposure.lacking, has_first_tokens),
-        *_of_rows(shown.skipped, progress.rows_read, progress.late_rows, progress.rows_overflowed),
-    )
+        return (None,)
+    return shown.series, shown.corrections, exposure.lacking, "time_to_first_token" in exposure.scrape.roles
 
 
-@kept
+@made_of(_series_parts)
 def _of_series(
     counters: Mapping[Series, Aggregate],
     corrections: Mapping[Series, int],
@@ -98,6 +97,7 @@ def _of_series(
     yield Family(catalog.FAILURES, {series: cell[FAILURES] for series, cell in counters.items()}, _FAILURES)
     if "latency" not in lacking:
         yield Family(catalog.LATENCY, counters, _DURATIONS["latency"])
+    # the log has such times, or had them: few logs do, and a histogram is many samples
     first_tokens = HISTOGRAMS["time_to_first_token"].counts
     if has_first_tokens or any(any(cell[first_tokens]) for cell in counters.values()):
         yield Family(catalog.TIME_TO_FIRST_TOKEN, counters, _DURATIONS["time_to_first_token"])
@@ -105,7 +105,14 @@ def _of_series(
         yield Family(catalog.COST_CORRECTIONS, {series: corrections.get(series, 0) for series in counters}, USD)
 
 
-@kept
+def _rows_parts(exposure: Exposure) -> tuple[Any, ...]:
+    shown = exposure.ledger.counters
+    if shown is None:
+        return (None,)
+    return shown.skipped, shown.progress.rows_read, shown.progress.late_rows, shown.progress.rows_overflowed
+
+
+@made_of(_rows_parts)
 def _of_rows(skipped: Mapping[SkippedValue, int], read: int, late: int, folded: int) -> Iterator[Family]:
     yield Family(catalog.ROWS_SKIPPED, {skip: skipped.get(skip, 0) for skip in SKIPS})
     yield Family(catalog.ROWS_READ, {(): read})
@@ -113,13 +120,9 @@ def _of_rows(skipped: Mapping[SkippedValue, int], read: int, late: int, folded: 
     yield Family(catalog.SERIES_FOLDED, {("operation_model",): folded})
 
 
-def log_gauges(exposure: Exposure) -> Iterable[Family]:
+@made_of(lambda exposure: (exposure.fresh, exposure.lacking))
+def log_gauges(gauges: Gauges, lacking: frozenset[str]) -> Iterator[Family]:
     """The spend of the day and the month, and when was what."""
-    return () if exposure.fresh is None else _of_gauges(exposure.fresh, exposure.lacking)
-
-
-@kept
-def _of_gauges(gauges: Gauges, lacking: frozenset[str]) -> Iterator[Family]:
     has_cost = "cost" not in lacking
     if has_cost:
         yield Family(catalog.SPEND_TODAY, gauges.spend_today, USD)
@@ -143,13 +146,9 @@ _ANOMALIES = {
 }
 
 
-def anomalies(exposure: Exposure) -> Iterable[Family]:
+@made_of(lambda exposure: (None if exposure.fresh is None else exposure.judged,))
+def anomalies(by_operation: Mapping[str, Judged]) -> Iterator[Family]:
     """How far each operation is from what is usual."""
-    return () if exposure.fresh is None else _by_verdict(exposure.judged)
-
-
-@kept
-def _by_verdict(by_operation: Mapping[str, Judged]) -> Iterator[Family]:
     judged = by_operation.items()
     for metric, measure in _ANOMALIES.items():
         verdicts = ((name, each.verdicts.get(measure.name)) for name, each in judged)

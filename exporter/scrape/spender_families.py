@@ -17,19 +17,15 @@ from exporter.ledger.period_spend import (
     standings,
 )
 from exporter.ledger.users import Budget, count_states, shown_spend
-from exporter.scrape.exposure import USD, Exposure, kept
+from exporter.scrape.exposure import USD, Exposure, made_of
 from exporter.web.families import Family
 
 
-def user_gauges(exposure: Exposure) -> Iterable[Family]:
+@made_of(lambda exposure: (exposure.fresh, exposure.scrape.budgets, exposure.config, exposure.lacking))
+def user_gauges(gauges: Gauges, budgets: Budgets | None, config: Config, lacking: frozenset[str]) -> Iterator[Family]:
     """What users have spent today, and their limits."""
-    if exposure.fresh is None or {"user", "cost"} & exposure.lacking:
-        return ()
-    return _of_users(exposure.fresh, exposure.scrape.budgets, exposure.config)
-
-
-@kept
-def _of_users(gauges: Gauges, budgets: Budgets | None, config: Config) -> Iterator[Family]:
+    if {"user", "cost"} & lacking:
+        return
     by_user = {} if budgets is None else budgets.by_user
     if config.users.mode != "off":
         yield _shown_spend(catalog.USER_SPEND_TODAY, gauges.user_spend, gauges.shown_users)
@@ -41,27 +37,17 @@ def _of_users(gauges: Gauges, budgets: Budgets | None, config: Config) -> Iterat
             yield Family(catalog.RECORDED_SPEND_TODAY, {(): budgets.recorded_today}, USD)
 
 
-def user_names(exposure: Exposure) -> Iterable[Family]:
+@made_of(lambda exposure: (exposure.scrape.user_names, exposure.fresh))
+def user_names(names: Mapping[str, str], gauges: Gauges | None) -> Iterator[Family]:
     """The names of the users who are shown."""
-    gauges, names = exposure.fresh, exposure.scrape.user_names
-    return () if gauges is None or names is None else _names_of(gauges.shown_users, names)
-
-
-@kept
-def _names_of(shown: frozenset[str], names: Mapping[str, str]) -> Iterator[Family]:
+    shown = frozenset[str]() if gauges is None else gauges.shown_users
     yield Family(catalog.USER_INFO, {(user, names[user]): 1 for user in sorted(shown & names.keys())})
 
 
-def group_gauges(exposure: Exposure) -> Iterable[Family]:
+@made_of(lambda exposure: (exposure.fresh, exposure.scrape.group_budgets, exposure.lacking))
+def group_gauges(gauges: Gauges, budgets: Budgets | None, lacking: frozenset[str]) -> Iterator[Family]:
     """As `user_gauges`, for groups."""
-    if exposure.fresh is None or "cost" in exposure.lacking:
-        return ()
-    return _of_groups(exposure.fresh, exposure.scrape.group_budgets)
-
-
-@kept
-def _of_groups(gauges: Gauges, budgets: Budgets | None) -> Iterator[Family]:
-    if gauges.group_spend is None:
+    if gauges.group_spend is None or "cost" in lacking:
         return
     yield _shown_spend(catalog.GROUP_SPEND_TODAY, gauges.group_spend, gauges.shown_groups)
     if budgets is not None and budgets.by_user:
