@@ -75,7 +75,7 @@ docs: $(DOCS_STAMP) ## the documentation as a site, in build/site; fails if a li
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: $(STAMP) ## put the code into the house format
-	$(BIN)/ruff check --fix .
+	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
 build: $(STAMP) ## write the generated files: rules, routing, dashboards, manifests, references
