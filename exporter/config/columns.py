@@ -10,6 +10,7 @@ from exporter.config.names import ColumnName, column_name, written_column
 from exporter.config.section import Section
 from exporter.config.types import Currency, Rate, Word, period_name
 from exporter.diagnostics import setting_error, shown
+from exporter.figures import DURATIONS, SUMMED
 
 
 class Outcomes(Section):
@@ -43,8 +44,7 @@ class Outcomes(Section):
         return {word: outcome for outcome, words in self for word in words}
 
 
-_FIGURES = ("input_tokens", "output_tokens", "cost", "cached_tokens", "latency", "time_to_first_token")
-MAY_LACK = frozenset(("user", "group", "error_message", *_FIGURES))
+MAY_LACK = frozenset(("user", "group", "error_message", *SUMMED, *DURATIONS))
 """The roles that a log need not have a value for, as `"=NULL"` says; their metrics are absent then."""
 
 TimeUnit = Literal["timestamp", "s", "ms", "us"]

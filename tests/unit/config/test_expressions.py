@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from exporter.config import Config, ConfigError, load_config
 from exporter.config.expressions import FUNCTIONS, Expression
 from exporter.config.sources import SOURCES, source_settings, source_text
+from exporter.figures import DURATIONS, SUMMED
 from exporter.state.provenance import restored
 
 
@@ -155,6 +156,12 @@ def test_any_text_is_an_expression_or_refused_in_words(text: str) -> None:
 def test_what_a_log_must_have_cannot_be_lacking(role: str) -> None:
     with pytest.raises(ValidationError):
         Config.model_validate({"columns": {"log": {role: "=NULL"}}})
+
+
+@pytest.mark.parametrize("role", [*SUMMED, *DURATIONS])
+def test_every_number_may_be_lacking(role: str) -> None:
+    config = Config.model_validate({"columns": {"log": {role: "=NULL"}}})
+    assert config.columns.log.lacking == {role}
 
 
 def test_the_time_is_a_column() -> None:
