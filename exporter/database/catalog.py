@@ -94,8 +94,19 @@ class _Found(NamedTuple):
     guarded: bool
 
 
+class _Attribute(NamedTuple):
+    """A row of `_COLUMNS`; `has_own_collation` says that somebody created its collation, which may fold text."""
+
+    table: int
+    has_own_collation: bool
+    number: int
+    name: str
+    type_oid: int
+    type: str
+
+
 def _find_question(name: QualifiedName) -> Question:
-    # others come back cut, or with characters replaced, so that it cannot be told whose rows they are
+    # PostgreSQL cuts long names, and replaces characters of others: then a row does not say which name it answers
     each = "names" if name.name.isascii() and len(name.name) <= LONGEST_NAME else ""
     if name.schema is None:
         return Question(_FIND, {"names": [name.name]}, each)
@@ -165,20 +176,24 @@ def find_relation(
         )
     if log is not None and name.schema is None:
         logs = _found(catalog.once(_find_question(log)), log, path)
-        # on each, where it cannot be told which is meant
+        # a right on each, where it cannot be told which is meant
         for each in logs[:1] if logs and logs[0].schema in path else logs:
-            _refuse_a_stranger_s(catalog, found, each, setting)
-    columns = catalog.execute(*_columns_question(found.oid)).fetchall()
-    if any(other_collation or oid not in _OWN_TYPES for _, other_collation, _, _, oid, _ in columns):
-        beneath = catalog.execute(_BENEATH, {"oid": found.oid}).fetchall()
-        return _relation(found, tuple(beneath))
-    own = (
-        (number, name, "pg_catalog", "", kind, _OWN_TYPES[oid], oid, kind) for _, _, number, name, oid, kind in columns
+            _refuse_foreign_owner(catalog, found, each, setting)
+    return _relation(found, _columns_of(catalog, found.oid))
+
+
+def _columns_of(catalog: CatalogReader, oid: int) -> tuple[Row, ...]:
+    """The columns of a table as `_BENEATH` tells them, which is asked only where `_COLUMNS` does not tell enough."""
+    columns = [_Attribute(*row) for row in catalog.execute(*_columns_question(oid))]
+    if any(each.has_own_collation or each.type_oid not in _OWN_TYPES for each in columns):
+        return tuple(catalog.execute(_BENEATH, {"oid": oid}))
+    return tuple(
+        (each.number, each.name, "pg_catalog", "", each.type, _OWN_TYPES[each.type_oid], each.type_oid, each.type)
+        for each in sorted(columns)
     )
-    return _relation(found, tuple(sorted(own)))
 
 
-def _refuse_a_stranger_s(catalog: CatalogReader, found: _Found, log: _Found, setting: str) -> None:
+def _refuse_foreign_owner(catalog: CatalogReader, found: _Found, log: _Found, setting: str) -> None:
     """Raise `SchemaProblem` if the table's owner has no right on the log."""
     if log.owner == found.owner:
         return

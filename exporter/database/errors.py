@@ -19,6 +19,9 @@ from exporter.database.reason import SETTING_STATES, reason
 from exporter.errors import UserError
 from exporter.logs import mask
 
+TRIED_AGAIN = "nothing to do, unless it happens again: the exporter tries again by itself"
+"""The hint for what only meets a read at a bad moment."""
+
 _REFUSED = re.compile(r"permission denied for (?:[a-z]+ )?(?:table|view|schema|relation|column) (.{1,200})")
 _NAME = re.compile(r'"([^"\n]{1,200})"|(?:table|view|schema|relation|column) ([\w.$]{1,200})')
 
@@ -90,7 +93,7 @@ class TableLocked(QueryTimeout):
 
 
 class PlanOutdated(DatabaseError):  # noqa: N818
-    """The table has changed since the server planned a statement that it keeps: it has been forgotten, ask again."""
+    """The table has changed since the server planned a statement that it keeps. The plan is forgotten: read again."""
 
 
 class TooManyRows(DatabaseError):  # noqa: N818

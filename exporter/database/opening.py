@@ -43,9 +43,9 @@ _LOCK_SHARE = 0.8  # of a statement's time that it may wait for a lock
 class Begun(NamedTuple):
     """What a transaction begins with.
 
-    `clock` is the server's time in seconds since the epoch, `path` has the schemas of the role's own search path,
-    and `hot_standby` is a setting that servers before 14 do not have. `process` is the server's, None
-    where it does not say.
+    `clock` is the server's time in seconds since the epoch, `path` has the schemas of the role's own search path, and
+    `hot_standby` is a setting that servers before 14 do not have. `process` is the id of the server's process, None
+    where the server does not tell it.
     """
 
     clock: float

@@ -20,6 +20,7 @@ from exporter.database.connection import NO_ROWS, Connection, Rows, execute_numb
 from exporter.database.conninfo import ConnInfo
 from exporter.database.encoding import Charset, Numbered, charset_of, encode_statement
 from exporter.database.errors import (
+    TRIED_AGAIN,
     DatabaseError,
     PlanOutdated,
     QueryTimeout,
@@ -171,8 +172,7 @@ class Session:
                 ]
         except (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName):
             # all that is kept is forgotten when the transaction is rolled back
-            hint = "nothing, if this does not come again: it is tried again"
-            raise PlanOutdated("the log was changed while it was read", hint) from None
+            raise PlanOutdated("the log was changed while it was read", TRIED_AGAIN) from None
         return [(_column_names(cursor), cursor.fetchall()) for cursor in cursors]
 
     def look_up(self, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:

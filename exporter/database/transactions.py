@@ -16,6 +16,7 @@ from exporter.database.connection import Connection, Rows, is_lost, roll_back, s
 from exporter.database.conninfo import ConnInfo
 from exporter.database.deadlines import Deadlines
 from exporter.database.errors import (
+    TRIED_AGAIN,
     DatabaseError,
     DatabaseUnavailable,
     NotVisible,
@@ -204,7 +205,7 @@ class Database:
             raise NotVisible(
                 "policies, columns or the table itself were changed while it was read: it cannot be proven that every "
                 "row was visible",
-                "nothing, if this does not come again: it is tried again",
+                TRIED_AGAIN,
             )
 
     def _begin(

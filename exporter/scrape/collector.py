@@ -240,6 +240,7 @@ class Collector:
         try:
             window, stale = self._read_in_a_session(attempt, seconds)
         except PlanOutdated:
+            # the transaction has failed; the next one plans anew
             window, stale = self._read_in_a_session(attempt, seconds - (time.monotonic() - attempt.begun))
         # only now: a server may begin a transaction and then say no more
         self._change_log.works("database")
