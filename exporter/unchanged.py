@@ -9,7 +9,7 @@ _NUMBERS = (int, float)
 
 
 def kept_while_the_same(make: Callable[..., T]) -> Callable[..., T]:
-    """Have a function return its last result again as long as each argument is the same object as then, or number.
+    """Have a function return its last result again as long as each argument is the same object, or an equal number.
 
     For arguments that never change. May be called from any thread: at worst, the same is made twice.
     """

@@ -105,7 +105,10 @@ def _counters(state: State) -> Counters:
 
 @kept_while_the_same
 def _gauges_of_day(state: State, settings: LedgerSettings, *_may_change: object) -> Gauges:
-    """The gauges of a state: the same again until one of its parts changes, or the day."""
+    """The gauges of a state: the same again until one of its parts changes, or what else is passed.
+
+    A gauge that depends on more of the progress needs that to be passed, too.
+    """
     return _gauges(state, settings)
 
 

@@ -411,9 +411,9 @@ class Changes:
     ended: dict[str, frozenset[Any]] = field(default_factory=dict)
 
     def moves_time_alone(self, written: Progress) -> bool:
-        """Whether nothing is new but what time it is, and less than a minute of that since the `written` progress.
+        """Whether only time has passed, less than a minute since the `written` progress.
 
-        Nothing that is counted or shown depends on it after a restart: the log is read again from where it is closed.
+        Such changes need not reach the disk: after a restart, the log is read again from where it is closed.
         """
         new = self.progress
         if new is None or any(getattr(self, name) for name in _WRITTEN):

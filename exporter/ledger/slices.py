@@ -7,6 +7,8 @@ from exporter.ledger.aggregate import FAILURES, ZERO, Aggregate, add, highest, n
 from exporter.ledger.calendar import MINUTE, QUARTER_HOUR
 from exporter.ledger.model import NO_CELL, Bucket, Cell, Series, SkippedValue, Slice, SpanRead, Tally, Waiting
 
+_NOTHING = Bucket()
+
 
 def latest(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
     """The latest of the times known for each key."""
@@ -15,9 +17,6 @@ def latest(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
         for key, at in part.items():
             result[key] = max(at, result.get(key, at))
     return result
-
-
-_NOTHING = Bucket()
 
 
 def join_waiting(parts: Iterable[Mapping[str, Waiting]]) -> dict[str, Waiting]:
@@ -51,8 +50,9 @@ def join_buckets(minutes: Iterable[Bucket]) -> Bucket:
 
 
 def bucket_within(read: SpanRead, start: int, width: int) -> Bucket:
-    """What a read has found in one slice: the same object each time where that is nothing."""
+    """What a read has found in one slice."""
     if width == MINUTE:
+        # an empty minute is the same object each time, so that it is seen to be as it was
         return read.buckets.get(start, _NOTHING)
     return join_buckets(read.buckets[m] for m in range(start, start + width, MINUTE) if m in read.buckets)
 

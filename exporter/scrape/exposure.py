@@ -23,8 +23,8 @@ class Exposure:
     """All that is shown at one moment.
 
     `drift` is in money units, `clock_offset` and `replication_lag` in seconds; `last_success` is in seconds since the
-    epoch, 0 where there was none. `judged` are the verdicts on each operation, and `before` is
-    what budgets with a period had spent before the last days.
+    epoch, 0 where there was none. `judged` are the verdicts on each operation, and `before` is what budgets with a
+    period had spent before the last days.
     """
 
     config: Config
@@ -64,8 +64,8 @@ Make = Callable[..., Iterable[Family]]
 def made_of(parts: Callable[[Exposure], tuple[Any, ...]]) -> Callable[[Make], Callable[[Exposure], Iterable[Family]]]:
     """Have a function make families of some `parts` of what is shown, and none where the first of these is None.
 
-    They are the same families again while the parts are the same: most of a page is as it was on the one before, and a
-    family that is the same object has its text already.
+    They are the same families again while the parts are the same, so the function may look at nothing else that changes.
+    Most of a page is as it was on the one before, and a family that is the same object has its text already.
     """
 
     def decorate(make: Make) -> Callable[[Exposure], Iterable[Family]]:

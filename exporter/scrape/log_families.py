@@ -113,16 +113,16 @@ def _rows_parts(exposure: Exposure) -> tuple[Any, ...]:
 
 
 @made_of(_rows_parts)
-def _of_rows(skipped: Mapping[SkippedValue, int], read: int, late: int, folded: int) -> Iterator[Family]:
+def _of_rows(skipped: Mapping[SkippedValue, int], read: int, late: int, overflowed: int) -> Iterator[Family]:
     yield Family(catalog.ROWS_SKIPPED, {skip: skipped.get(skip, 0) for skip in SKIPS})
     yield Family(catalog.ROWS_READ, {(): read})
     yield Family(catalog.LATE_ROWS, {(): late})
-    yield Family(catalog.SERIES_FOLDED, {("operation_model",): folded})
+    yield Family(catalog.SERIES_FOLDED, {("operation_model",): overflowed})
 
 
 @made_of(lambda exposure: (exposure.fresh, exposure.lacking))
 def log_gauges(gauges: Gauges, lacking: frozenset[str]) -> Iterator[Family]:
-    """The spend of the day and the month, and when was what."""
+    """The spend of the day and the month, and when the newest row, each operation and each model was seen."""
     has_cost = "cost" not in lacking
     if has_cost:
         yield Family(catalog.SPEND_TODAY, gauges.spend_today, USD)

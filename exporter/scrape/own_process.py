@@ -20,13 +20,11 @@ Values = Mapping[tuple[str, ...], float]
 _BY_NAME = {metric.name: metric for metric in STANDARD}
 _MEMORY, _FILES = Path("/proc/self/statm"), Path("/proc/self/fd")
 _GARBAGE = {
-    _BY_NAME[f"python_gc_{name}_total"]: key
-    for name, key in (
-        ("objects_collected", "collected"),
-        ("objects_uncollectable", "uncollectable"),
-        ("collections", "collections"),
-    )
+    "python_gc_objects_collected_total": "collected",
+    "python_gc_objects_uncollectable_total": "uncollectable",
+    "python_gc_collections_total": "collections",
 }
+"""The keys of `gc.get_stats`, by metric."""
 
 
 def own_process() -> Iterator[tuple[Metric, Values]]:
@@ -38,8 +36,8 @@ def own_process() -> Iterator[tuple[Metric, Values]]:
     for name, value in _changing():
         yield _BY_NAME[name], {(): value}
     generations = gc.get_stats()
-    for metric, key in _GARBAGE.items():
-        yield metric, {(str(number),): found[key] for number, found in enumerate(generations)}
+    for name, key in _GARBAGE.items():
+        yield _BY_NAME[name], {(str(number),): found[key] for number, found in enumerate(generations)}
 
 
 @kept_while_the_same
