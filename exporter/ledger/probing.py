@@ -103,7 +103,7 @@ def _sums_of(cells: Mapping[Series, Cell]) -> Sums:
     )
 
 
-def next_round(watch: ProbeMemory, state: State, now: int) -> Round:
+def next_round(memory: ProbeMemory, state: State, now: int) -> Round:
     """What to probe: every slice that may change, up to the open window, which each scrape reads anyway."""
     progress = state.progress
     if progress.phase != Phase.RUNNING:
@@ -117,13 +117,13 @@ def next_round(watch: ProbeMemory, state: State, now: int) -> Round:
     recent = [span for span in reversed(spans) if span.hi > now - RECENT]
     older = [span for span in spans if span.hi <= now - RECENT]
     # a restart of the rotation would probe the same slices for ever where time is short
-    rotated = [span for span in older if span.lo >= watch.cursor] + [span for span in older if span.lo < watch.cursor]
-    most = len(older) if watch.whole else -(-len(older) // ROUNDS)
+    rotated = [span for span in older if span.lo >= memory.cursor] + [span for span in older if span.lo < memory.cursor]
+    most = len(older) if memory.whole else -(-len(older) // ROUNDS)
     return Round(recent, rotated[:most])
 
 
 def judge(
-    watch: ProbeMemory, asked: Round, slices: Slices, found: Mapping[TimeRange, Sums], sequence: int
+    memory: ProbeMemory, asked: Round, slices: Slices, found: Mapping[TimeRange, Sums], sequence: int
 ) -> ProbeMemory:
     """What to remember of a round that asked for some slices and `found` the sums of all or some of them.
 
@@ -131,8 +131,8 @@ def judge(
     """
     suspects = []
     # what was probed again is judged by the newer sums
-    waiting = [suspect for suspect in watch.suspects if suspect.span not in found]
-    unresolved = {span: known for span, known in watch.unresolved.items() if _slice_of(slices, span) is not None}
+    waiting = [suspect for suspect in memory.suspects if suspect.span not in found]
+    unresolved = {span: known for span, known in memory.unresolved.items() if _slice_of(slices, span) is not None}
     for span, sums in found.items():
         item = _slice_of(slices, span, sequence)
         if item is None:
@@ -144,21 +144,21 @@ def judge(
         elif not _is_known(unresolved.get(span), sums, held):
             suspects.append(Suspect(span, sums, sequence))
     looked_at = [span for span in asked.older if span in found]
-    unfinished = watch.whole and len(looked_at) < len(asked.older)
+    unfinished = memory.whole and len(looked_at) < len(asked.older)
     return ProbeMemory(
-        cursor=looked_at[-1].hi if looked_at else watch.cursor,
+        cursor=looked_at[-1].hi if looked_at else memory.cursor,
         whole=unfinished or len(suspects) >= MANY or not {s.span for s in suspects}.isdisjoint(looked_at),
         suspects=tuple(sorted([*waiting, *suspects], key=lambda suspect: suspect.span.lo)),
         unresolved=unresolved,
     )
 
 
-def next_span(watch: ProbeMemory, slices: Slices, length: int) -> TimeRange | None:
+def next_span(memory: ProbeMemory, slices: Slices, length: int) -> TimeRange | None:
     """The newest run of neighbouring suspects, at most `length` seconds of them; None if none is left.
 
     Quarters and minutes are not mixed. What was read since its probe is no longer a suspect.
     """
-    spans = [s.span for s in watch.suspects if _slice_of(slices, s.span, s.sequence) is not None]
+    spans = [s.span for s in memory.suspects if _slice_of(slices, s.span, s.sequence) is not None]
     if not spans:
         return None
     # the newest rows matter most to alerts
@@ -169,11 +169,11 @@ def next_span(watch: ProbeMemory, slices: Slices, length: int) -> TimeRange | No
     return TimeRange(lo, newest.hi)
 
 
-def settle(watch: ProbeMemory, slices: Slices, read: TimeRange) -> ProbeMemory:
+def settle(memory: ProbeMemory, slices: Slices, read: TimeRange) -> ProbeMemory:
     """What to remember once the suspects within a span have been read again; `slices` are those after that."""
-    unresolved = dict(watch.unresolved)
+    unresolved = dict(memory.unresolved)
     left = []
-    for suspect in watch.suspects:
+    for suspect in memory.suspects:
         span = suspect.span
         if not (read.lo <= span.lo and span.hi <= read.hi):
             left.append(suspect)
@@ -183,7 +183,7 @@ def settle(watch: ProbeMemory, slices: Slices, read: TimeRange) -> ProbeMemory:
             # a change in the ledger is progress: the count of tries begins anew
             tries = known.tries if known is not None and known.held == held else 0
             unresolved[span] = Unresolved(suspect.found, held, tries + 1)
-    return replace(watch, suspects=tuple(left), unresolved=unresolved)
+    return replace(memory, suspects=tuple(left), unresolved=unresolved)
 
 
 def _slice_of(slices: Slices, span: TimeRange, sequence: int = NEWEST) -> Slice | None:

@@ -8,7 +8,7 @@ import sqlite3
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from exporter.database.session import Identity
 from exporter.findings import Finding, fail, ok, warn
@@ -78,29 +78,31 @@ def _check_absent(folder: Path) -> Finding:
 
 def _check_file(file: Path, identity: Identity | None, *, used: bool) -> Finding:
     try:
-        version, known, problem, folded = _read(file)
+        found = _read(file)
     except (sqlite3.Error, ValueError, TypeError):
         return fail(
             STATE,
             f"{file} is damaged, or is not a state file",
             "restore it from a backup; otherwise the exporter sets it aside, and all counters restart at zero",
         )
-    if not 0 <= version <= FORMAT:
+    if not 0 <= found.format <= FORMAT:
         return fail(
             STATE,
-            f"{file} has format {version}, and this version reads {FORMAT}",
+            f"{file} has format {found.format}, and this version reads {FORMAT}",
             f"use the version of the exporter that wrote it, or {_NAME_ANOTHER}",
         )
-    if problem is not None:
-        return fail(STATE, f"{file} {problem}", f"use the version of the exporter that wrote it, or {_NAME_ANOTHER}")
-    if folded > time.time():
-        closed = datetime.fromtimestamp(folded, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    if found.problem is not None:
+        return fail(
+            STATE, f"{file} {found.problem}", f"use the version of the exporter that wrote it, or {_NAME_ANOTHER}"
+        )
+    if found.closed_until > time.time():
+        closed = datetime.fromtimestamp(found.closed_until, UTC).strftime("%Y-%m-%d %H:%M UTC")
         return fail(
             STATE,
             f"{file.parent} was closed by a clock that was ahead: rows dated before {closed} are not counted",
             "stop the exporter, and run: ai-operation-exporter state rewind",
         )
-    return evaluate_identity(file.parent, known, identity, used=used)
+    return evaluate_identity(file.parent, found.identity, identity, used=used)
 
 
 def evaluate_identity(folder: Path, known: Identity | None, found: Identity | None, *, used: bool) -> Finding:
@@ -122,17 +124,29 @@ def evaluate_identity(folder: Path, known: Identity | None, found: Identity | No
     )
 
 
-def _read(file: Path) -> tuple[int, Identity | None, str | None, int]:
-    """The file's format, its identity, why its figures cannot be read (None: they can), and until when it is closed."""
+class _StateFile(NamedTuple):
+    """What a state file says of itself.
+
+    `problem` is why its figures cannot be read; None where they can. Rows dated before `closed_until`, in seconds since
+    the epoch, are not counted any more.
+    """
+
+    format: int
+    identity: Identity | None = None
+    problem: str | None = None
+    closed_until: int = 0
+
+
+def _read(file: Path) -> _StateFile:
     with contextlib.closing(read_only(file)) as db:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if not 0 < version <= FORMAT:
-            return version, None, None, 0
+            return _StateFile(version)
         meta: dict[str, Any] = {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM meta")}
     known, layout = meta.get(IDENTITY), meta.get(LAYOUT_NAME)
     problem = None if layout is None else layout_problem(layout)
-    folded = int(meta.get("progress", {}).get("folded", 0))
-    return version, None if known is None else Identity(**known), problem, folded
+    closed_until = int(meta.get("progress", {}).get("folded", 0))
+    return _StateFile(version, None if known is None else Identity(**known), problem, closed_until)
 
 
 def _is_locked(lock: Path) -> bool:

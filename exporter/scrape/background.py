@@ -450,7 +450,7 @@ class BackgroundReader:
 
     def _look_for_late_rows(self, session: Session, table: LogTable, state: State, now: int) -> Callable[[], None]:
         with self._ledger.reading():
-            asked = next_round(self._late_rows.watch, state, now)
+            asked = next_round(self._late_rows.memory, state, now)
         found = self._late_rows.look(session, table, self._ledger.classification, asked)
         sequence = session.sequence
         return lambda: self._late_rows.judge(asked, self._slices(), found, sequence)

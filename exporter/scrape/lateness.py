@@ -39,7 +39,7 @@ class LateRows:
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._watch = ProbeMemory()
+        self._memory = ProbeMemory()
         self._next = 0.0
         self._next_read = 0.0
         self._owes_read = False
@@ -48,19 +48,19 @@ class LateRows:
         self._longest = 24 * HOUR
 
     @property
-    def watch(self) -> ProbeMemory:
+    def memory(self) -> ProbeMemory:
         """What is remembered from one round to the next."""
-        return self._watch
+        return self._memory
 
     @property
     def busy(self) -> bool:
         """Whether there are slices to read again now."""
-        return bool(self._watch.suspects) and self._may_read
+        return bool(self._memory.suspects) and self._may_read
 
     @property
     def rests_until(self) -> float:
         """A moment of the clock up to which there is nothing to do."""
-        return self._monotonic() if self._watch.suspects else self._next
+        return self._monotonic() if self._memory.suspects else self._next
 
     @property
     def due(self) -> bool:
@@ -88,17 +88,17 @@ class LateRows:
 
     def judge(self, asked: Round, slices: Slices, found: dict[TimeRange, Sums], sequence: int) -> None:
         """Record what a round has found; `slices` are those of the current state."""
-        self._watch = judge(self._watch, asked, slices, found, sequence)
+        self._memory = judge(self._memory, asked, slices, found, sequence)
 
     def next_span(self, slices: Slices, length: int) -> TimeRange | None:
         """What to read again next, at most `length` seconds of it; None if there is nothing, or not yet."""
         if not self._may_read:
             return None
-        span = next_span(self._watch, slices, length)
+        span = next_span(self._memory, slices, length)
         self._owes_read = self._owes_read and span is None
-        if span is None and self._watch.suspects:
+        if span is None and self._memory.suspects:
             # all of them have been read since, for another reason
-            self._watch = replace(self._watch, suspects=())
+            self._memory = replace(self._memory, suspects=())
         return span
 
     def was_read(self, slices: Slices, span: TimeRange, seconds: float) -> None:
@@ -106,9 +106,9 @@ class LateRows:
 
         If it was read for late rows, the next such read waits until `READ_SHARE` is kept.
         """
-        suspects = self._watch.suspects
-        self._watch = settle(self._watch, slices, span)
-        if self._watch.suspects != suspects:
+        suspects = self._memory.suspects
+        self._memory = settle(self._memory, slices, span)
+        if self._memory.suspects != suspects:
             self._next_read = max(self._next_read, self._monotonic() - BURST) + seconds / READ_SHARE
 
     @property

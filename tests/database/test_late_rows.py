@@ -69,13 +69,13 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> Rounds:
 
     def find(self: lateness.LateRows, *arguments: Any) -> None:
         judge(self, *arguments)
-        rounds.differ = bool(self.watch.suspects)
+        rounds.differ = bool(self.memory.suspects)
 
     def note(self: lateness.LateRows, slices: Any, span: TimeRange, seconds: float) -> None:
-        if any(span.lo <= suspect.span.lo < span.hi for suspect in self.watch.suspects):
+        if any(span.lo <= suspect.span.lo < span.hi for suspect in self.memory.suspects):
             rounds.read.append(span)
         was_read(self, slices, span, seconds)
-        rounds.differ = bool(self.watch.suspects)
+        rounds.differ = bool(self.memory.suspects)
 
     monkeypatch.setattr(lateness.LateRows, "look", count)
     monkeypatch.setattr(lateness.LateRows, "judge", find)

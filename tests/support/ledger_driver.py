@@ -143,7 +143,7 @@ class Exporter:
     switched: Callable[[State, Reclassification | None], None] = ignore
     dropped: Callable[[], None] = ignore
     sequence: int = 0
-    watch: ProbeMemory = field(default_factory=ProbeMemory)
+    memory: ProbeMemory = field(default_factory=ProbeMemory)
     wanted: tuple[LedgerSettings, Classes] | None = None
     knows_old: bool = True
 
@@ -257,23 +257,23 @@ class Exporter:
     def look(self) -> None:
         """One round of probes; what differs is left to `reread_suspects`."""
         self.sequence += 1
-        asked = probing.next_round(self.watch, self.state, self.now)
+        asked = probing.next_round(self.memory, self.state, self.now)
         found = {span: self.sums(span) for span in (*asked.recent, *asked.older)}
-        self.watch = probing.judge(self.watch, asked, self.state.slices, found, self.sequence)
+        self.memory = probing.judge(self.memory, asked, self.state.slices, found, self.sequence)
 
     def reread_suspects(self) -> list[TimeRange]:
         """Read again whatever differs; returns what was read."""
         spans: list[TimeRange] = []
-        while (span := probing.next_span(self.watch, self.state.slices, self.chunk)) is not None:
+        while (span := probing.next_span(self.memory, self.state.slices, self.chunk)) is not None:
             self.take(self.read(span))
-            self.watch = probing.settle(self.watch, self.state.slices, span)
+            self.memory = probing.settle(self.memory, self.state.slices, span)
             spans.append(span)
         return spans
 
     def find_late_rows(self) -> list[TimeRange]:
         """A round over all slices, and what follows from it."""
         self.follow_clock()
-        self.watch = replace(self.watch, whole=True)
+        self.memory = replace(self.memory, whole=True)
         self.look()
         return self.reread_suspects()
 
@@ -296,7 +296,7 @@ class Exporter:
         """A new process: the durable state, and zeros that are shown anew. `changed` are new values of the rules."""
         self.settings = replace(self.settings, **changed)  # type: ignore[arg-type]
         self.state = self.disk.load()
-        self.watch = ProbeMemory()
+        self.memory = ProbeMemory()
         self.commit(Changes(admitted=dict(exposed.restart_zero_hold(self.state, self.settings))))
 
     # -- changed settings

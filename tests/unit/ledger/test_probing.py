@@ -39,7 +39,7 @@ def living(log: Log, seconds: int = 3 * HOUR, **settings: Any) -> Exporter:
 
 def spans_of(exporter: Exporter) -> list[TimeRange]:
     """What the next round looks at."""
-    asked = probing.next_round(exporter.watch, exporter.state, exporter.now)
+    asked = probing.next_round(exporter.memory, exporter.state, exporter.now)
     return [*asked.recent, *asked.older]
 
 
@@ -81,7 +81,7 @@ class TestWhatIsLookedAt:
     def test_the_last_hour_in_every_round_and_the_rest_in_turn(self) -> None:
         exporter = living(Log(), settings=LONG)
         exporter.find_late_rows()
-        assert not exporter.watch.whole
+        assert not exporter.memory.whole
         seen: set[TimeRange] = set()
         for _ in range(ROUNDS):
             spans = spans_of(exporter)
@@ -117,9 +117,9 @@ class TestWhatIsLookedAt:
         exporter = living(Log(), settings=LONG)
         asked = probing.next_round(ProbeMemory(), exporter.state, exporter.now)
         some = {span: exporter.sums(span) for span in (*asked.recent, *asked.older[:7])}
-        watch = probing.judge(ProbeMemory(), asked, exporter.state.slices, some, 10**9)
-        assert watch.whole
-        again = probing.next_round(watch, exporter.state, exporter.now)
+        memory = probing.judge(ProbeMemory(), asked, exporter.state.slices, some, 10**9)
+        assert memory.whole
+        again = probing.next_round(memory, exporter.state, exporter.now)
         assert again.older[0] == asked.older[7]
         assert set(again.older) == set(asked.older)
 
@@ -193,24 +193,24 @@ class TestWhatIsReadAgain:
         log = Log()
         exporter = living(log)
         at = exporter.clock - 2 * HOUR
-        asked = probing.next_round(exporter.watch, exporter.state, exporter.now)
+        asked = probing.next_round(exporter.memory, exporter.state, exporter.now)
         stale = {span: exporter.sums(span) for span in (*asked.recent, *asked.older)}
         sequence = exporter.sequence + 1
         exporter.sequence += 1
         log.insert(at)
         exporter.take(exporter.read(TimeRange(floor_to(at, QUARTER_HOUR), floor_to(at, QUARTER_HOUR) + QUARTER_HOUR)))
-        assert probing.judge(exporter.watch, asked, exporter.state.slices, stale, sequence).suspects == ()
+        assert probing.judge(exporter.memory, asked, exporter.state.slices, stale, sequence).suspects == ()
 
 
 class TestWhatCannotBeSettled:
     def judged(self, exporter: Exporter, more: int) -> list[TimeRange]:
         """A round whose probe of one slice always finds `more` rows than there are."""
         span = TimeRange(START, START + QUARTER_HOUR)
-        asked = probing.next_round(exporter.watch, exporter.state, exporter.now)
+        asked = probing.next_round(exporter.memory, exporter.state, exporter.now)
         true = exporter.sums(span)
         exporter.sequence += 1
         found = {span: true._replace(rows=true.rows + more)}
-        exporter.watch = probing.judge(exporter.watch, asked, exporter.state.slices, found, exporter.sequence)
+        exporter.memory = probing.judge(exporter.memory, asked, exporter.state.slices, found, exporter.sequence)
         return exporter.reread_suspects()
 
     def test_it_is_read_once_and_again_when_it_changes(self) -> None:
@@ -231,16 +231,16 @@ class TestWhatCannotBeSettled:
     def test_once_it_agrees_it_is_forgotten(self) -> None:
         exporter = living(Log())
         self.judged(exporter, 1)
-        assert exporter.watch.unresolved
+        assert exporter.memory.unresolved
         self.judged(exporter, 0)
-        assert not exporter.watch.unresolved
+        assert not exporter.memory.unresolved
 
     def test_what_has_folded_is_forgotten(self) -> None:
         exporter = living(Log())
         self.judged(exporter, 1)
         exporter.run(6 * HOUR, 300)
         exporter.find_late_rows()
-        assert not exporter.watch.unresolved
+        assert not exporter.memory.unresolved
 
 
 def test_sums_are_those_of_all_series() -> None:

@@ -263,10 +263,10 @@ class Ledger(RuleBasedStateMachine):
         """A round of probes: what it passes over adds up to what the log holds now, and nothing is read in vain."""
         exporter = self.exporter
         exporter.find_late_rows()
-        asked = probing.next_round(replace(exporter.watch, whole=True), exporter.state, exporter.now)
+        asked = probing.next_round(replace(exporter.memory, whole=True), exporter.state, exporter.now)
         for span in (*asked.recent, *asked.older):
             assert held_sums(exporter.state.slices[span.lo]) == exporter.sums(span)
-        assert not exporter.watch.unresolved
+        assert not exporter.memory.unresolved
         assert exporter.find_late_rows() == []
 
     @rule(length=lengths, width=st.sampled_from([60, 900, DAY]))
