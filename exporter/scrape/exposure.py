@@ -64,8 +64,8 @@ Make = Callable[..., Iterable[Family]]
 def made_of(parts: Callable[[Exposure], tuple[Any, ...]]) -> Callable[[Make], Callable[[Exposure], Iterable[Family]]]:
     """Have a function make families of some `parts` of what is shown, and none where the first of these is None.
 
-    They are the same families again while the parts are the same, so the function may look at nothing else that changes.
-    Most of a page is as it was on the one before, and a family that is the same object has its text already.
+    They are the same families again while the parts are the same: pass all that the function looks at. Most of a page
+    is as it was on the one before, and a family that is the same object has its text already.
     """
 
     def decorate(make: Make) -> Callable[[Exposure], Iterable[Family]]:
