@@ -10,7 +10,7 @@ import promql_parser
 from exporter import catalog
 
 _MANY = 4096
-"""Of so many expressions, what is found is kept: to change one alert compiles all of them several times."""
+"""Expressions whose results are kept, at most: changing one alert compiles all alerts several times."""
 
 _METRICS = {name: metric.name for name, metric in vars(catalog).items() if isinstance(metric, catalog.Metric)}
 

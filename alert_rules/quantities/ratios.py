@@ -74,7 +74,7 @@ class _Figure:
 
     @cached_property
     def window(self) -> Recording:
-        """Which window it is taken over, in seconds: the first that has calls enough. Nothing where none has."""
+        """The window that is used, in seconds: the first with enough calls. Nothing where none has enough."""
         choices = (
             promql("($enough) * 0 + $seconds", enough=condition, seconds=tally.seconds)
             for tally in self.tallies
@@ -89,7 +89,7 @@ class _Figure:
             yield promql("$above / ($below >= $few) >= 1", few=ALL_FAILED_FROM, **names)
 
     def used(self, suffix: str, by_window: Mapping[int, str]) -> Recording:
-        """Of expressions by window the one for the window that is used; the last one where it is none of the others."""
+        """Of expressions by window, that of the window that is used; the last serves where no other is used."""
         *others, (_, last) = by_window.items()
         chosen = self.window.name
         choices = [
@@ -104,7 +104,7 @@ class _Figure:
         return self.used("_calls", {tally.seconds: tally.calls for tally in self.tallies})
 
     def series(self, value: Recording, numerator: Recording | None = None) -> RecordedSeries:
-        """It with the counts that it is made of, each kept as long as the value is, and those of the last two windows.
+        """The value with the counts that it is made of, kept as long as it is, and the counts of the last two windows.
 
         By the last two windows, rules tell that what was wrong is over.
         """

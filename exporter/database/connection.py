@@ -30,7 +30,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 Rows = psycopg.Cursor[tuple[Any, ...]]
 
 _ON_DEMAND = 2**31
-"""The times after which a statement is prepared that was not asked to be: never."""
+"""Runs after which psycopg prepares a statement that it was not asked to prepare: more than there are."""
 
 # A server that is gone without a word is noticed after half a minute, and not after the kernel's two hours.
 _KEEPALIVE = {

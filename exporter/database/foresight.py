@@ -183,7 +183,7 @@ class Batch:
         found: list[tuple[Question, Answer]] = []
         for group, cursor in self._sent:
             found += zip(group, _divided(group, cursor.fetchall()), strict=True)
-        # few: quicker than to make something of them that can be hashed
+        # there are few: comparing them is quicker than making keys that can be hashed
         return [next(answer for known, answer in found if known == question) for question in self._questions]
 
 
