@@ -136,6 +136,23 @@ def _found(answer: Answer, name: QualifiedName, path: Sequence[str]) -> list[_Fo
     )
 
 
+def _meant(question: Question, answer: Answer, path: Sequence[str]) -> list[_Found]:
+    """The table or view that a question of `_FIND` looks for; all of them where it cannot be told which."""
+    name = QualifiedName(question.parameters.get("schema"), *question.parameters["names"])
+    tables = _found(answer, name, path)
+    return tables[:1] if tables and tables[0].schema in path else tables
+
+
+def mean_the_same(question: Question, one: Answer, other: Answer, path: Sequence[str]) -> bool:
+    """Whether two answers to a question say the same of what is read.
+
+    Others may make what they like under the same name, such as temporary tables, and the rows have no order.
+    """
+    if question.statement.startswith(_FIND):
+        return _meant(question, one, path) == _meant(question, other, path)
+    return sorted(one, key=repr) == sorted(other, key=repr)
+
+
 def _is_system(schema: str) -> bool:
     return schema == "information_schema" or schema.startswith("pg_")
 
@@ -144,9 +161,8 @@ def next_questions(question: Question, answer: Answer, path: Sequence[str]) -> l
     """What will be asked after this answer, if it has found a table: its columns, and its rows' visibility."""
     if not question.statement.startswith(_FIND):
         return []
-    name = QualifiedName(question.parameters.get("schema"), *question.parameters["names"])
     questions = []
-    for found in _found(answer, name, path)[:1]:
+    for found in _meant(question, answer, path)[:1]:
         questions.append(_columns_question(found.oid))
         if found.kind in TABLES and (found.has_children or found.guarded):
             questions.append(state_question(found.oid))

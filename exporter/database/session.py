@@ -14,7 +14,7 @@ from psycopg import sql
 from psycopg.rows import RowFactory, tuple_row
 
 from exporter.config import Classification, QualifiedName
-from exporter.database.catalog import find_relation
+from exporter.database.catalog import find_relation, mean_the_same
 from exporter.database.columns import Column
 from exporter.database.connection import NO_ROWS, Connection, Rows, execute_numbered, is_lost, pipelined
 from exporter.database.conninfo import ConnInfo
@@ -238,6 +238,11 @@ class Session:
             self.limit()
             self._in_force = InForce(left, self.row_security)
         return [cursor.fetchall() for cursor in cursors]
+
+    def is_confirmed_by(self, answers: Iterable[Answer]) -> bool:
+        """Whether what was asked of the catalog, asked again, has been answered in the same sense."""
+        pairs = zip(self.catalog.answered, answers, strict=True)
+        return all(mean_the_same(question, known, answer, self._begun.path) for (question, known), answer in pairs)
 
     def translate(self, error: psycopg.Error) -> DatabaseError:
         """An error of a statement in our words, by the table that was looked for last."""

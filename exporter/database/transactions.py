@@ -193,15 +193,14 @@ class Database:
         The catalog is as of the beginning, while a statement obeys the policies that stand when it gets the table's
         lock. From then on they stay until the transaction ends. So the same questions are asked again after it.
         """
-        questions, answers = zip(*session.catalog.answered, strict=True)
-        known = self._start.commit_and_ask(
+        answers = self._start.commit_and_ask(
             session.connection,
             max(0.1, session.left),
-            questions,
+            [question for question, _ in session.catalog.answered],
             together=self._login.pipelines.taken,
             prepare=self._is_direct,
         )
-        if known != list(answers):
+        if not session.is_confirmed_by(answers):
             raise NotVisible(
                 "policies, columns or the table itself were changed while it was read: it cannot be proven that every "
                 "row was visible",

@@ -1,20 +1,26 @@
 """Row-level security and grants: every row is seen, or the exporter says that it is not, and how to fix it."""
 
+import contextlib
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import psycopg
 import pytest
 
+from exporter.database.foresight import Answer
+from exporter.database.opening import Opening
 from exporter.demo.history import history
 from exporter.demo.rows import fill
+from exporter.scrape.collector import Collector
 from tests.support.harness import Log, assert_spend_is_what_sql_says, running, wait_for
 from tests.support.scraped import assert_blind, said
 from tests.support.servers import EmbeddedServer
+from tests.support.wire import READS_THE_LOG
 
 PASSWORD = "for this test"
 
@@ -304,3 +310,88 @@ def test_a_role_that_is_read_only_by_default(reader: Reader, tmp_path: Path) -> 
     with running(reader.url, tmp_path, tables={"log": "public.ai_operation_log"}) as exporter:
         wait_for(lambda: exporter.scrape().up == 1, lambda: str(exporter.exporter.status()))
         assert_spend_is_what_sql_says(exporter.scrape(), reader.log)
+
+
+BESIDE = {
+    "a temporary table": "CREATE TEMP TABLE ai_operation_log (x int)",
+    "a temporary view": "CREATE TEMP VIEW ai_operation_log AS SELECT 1",
+    "a sequence": "CREATE SCHEMA e; CREATE SEQUENCE e.ai_operation_log",
+    "a type": "CREATE SCHEMA e; CREATE TYPE e.ai_operation_log AS (a int)",
+    "an index": "CREATE SCHEMA e; CREATE TABLE e.x (x int); CREATE INDEX ai_operation_log ON e.x (x)",
+    "a table elsewhere": "CREATE SCHEMA e; CREATE TABLE e.ai_operation_log (x int)",
+    "a view elsewhere": "CREATE SCHEMA e; CREATE VIEW e.ai_operation_log AS SELECT 1",
+    "a right on a column": "GRANT SELECT (model_used) ON ai_operation_log TO PUBLIC",
+    "statistics": "ANALYZE ai_operation_log; ANALYZE pg_catalog.pg_class; VACUUM pg_catalog.pg_attribute",
+}
+
+
+@contextlib.contextmanager
+def a_session_that_does(
+    log: Log, statements: str, monkeypatch: pytest.MonkeyPatch, of: type, at: str
+) -> Iterator[list[str]]:
+    """Another session, which runs them once, when a scrape of the log comes to a method."""
+    do, waiting = getattr(of, at), [statements]
+    with psycopg.connect(log.url, autocommit=True) as other:
+
+        def done(self: Any, what: Any, *more: Any, **named: Any) -> Any:
+            connection = getattr(what, "connection", what)
+            if waiting and connection.info.parameter_status("application_name") == READS_THE_LOG:
+                for statement in waiting.pop().split("; "):
+                    other.execute(statement.encode())
+            return do(self, what, *more, **named)
+
+        monkeypatch.setattr(of, at, done)
+        yield waiting
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+def test_what_others_make_under_the_same_name_meanwhile_costs_no_scrape_that_a_policy_shows(
+    reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: str
+) -> None:
+    reader.see_the_rest()
+    reader.policy(kind="FOR SELECT")
+    with running(reader.url, tmp_path) as exporter:
+        exporter.wait_ready().wait_up()
+        with a_session_that_does(reader.log, BESIDE[beside], monkeypatch, Opening, "commit_and_ask") as waiting:
+            reader.log.insert(1, cost="0.5")
+            scraped = exporter.scrape()
+            assert not waiting
+            assert (scraped.up, scraped.money) == (1, 500_000)
+            # the server makes plans for all values after five, which may find rows in another order
+            assert [exporter.scrape().up for _ in range(6)] == [1] * 6
+
+
+NARROWED = {
+    "fewer rows": "ALTER POLICY shown ON ai_operation_log USING (cost_usd < 0)",
+    "none": "DROP POLICY shown ON ai_operation_log",
+    "one that restricts": "CREATE POLICY less ON ai_operation_log AS RESTRICTIVE USING (false)",
+    "not for the role": "ALTER POLICY shown ON ai_operation_log TO CURRENT_USER",
+}
+
+
+@pytest.mark.parametrize("narrowed", NARROWED)
+def test_rows_that_a_policy_hides_from_the_middle_of_a_scrape_on_are_not_taken_for_gone(
+    reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, narrowed: str
+) -> None:
+    reader.see_the_rest()
+    reader.log.execute(f"CREATE POLICY shown ON ai_operation_log FOR SELECT TO {reader.name} USING (true)")
+    with running(reader.url, tmp_path) as exporter:
+        exporter.wait_ready().wait_up()
+        with a_session_that_does(reader.log, NARROWED[narrowed], monkeypatch, Collector, "_read_window") as waiting:
+            assert_blind(exporter.scrape())
+            assert not waiting
+
+
+def test_the_catalog_may_answer_in_another_order(
+    reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader.see_the_rest()
+    reader.policy(kind="FOR SELECT")
+    ask = Opening.commit_and_ask
+
+    def turned(*what: Any, **named: Any) -> list[Answer]:
+        return [Answer(answer.fetchall()[::-1]) for answer in ask(*what, **named)]
+
+    monkeypatch.setattr(Opening, "commit_and_ask", turned)
+    with running(reader.url, tmp_path) as exporter:
+        assert exporter.wait_ready().wait_up().up == 1
