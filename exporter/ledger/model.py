@@ -414,12 +414,13 @@ class Changes:
         """Whether only time has passed, less than a minute since the `written` progress.
 
         Such changes need not reach the disk: after a restart, the log is read again from where it is closed.
+        A clock that was set, the database's or the host's, is news: the next process judges the database's clock by it.
         """
         new = self.progress
         if new is None or any(getattr(self, name) for name in _WRITTEN):
             return False
         as_written = replace(new, now=written.now, position=written.position, skew=written.skew)
-        return as_written == written and written.now <= new.now < written.now + MINUTE
+        return as_written == written and written.now <= new.now < written.now + MINUTE and _is_near(new, written)
 
     def follow(self, later: "Changes") -> None:
         """Add changes that were planned on top of these."""
@@ -434,6 +435,13 @@ class Changes:
             # replaced, with a place of its own, or gone
             self.found.pop(start, None)
         self.found.update(later.found)
+
+
+def _is_near(one: Progress, other: Progress) -> bool:
+    """Whether the clocks differ as they did, but for less than a minute."""
+    if one.skew is None or other.skew is None:
+        return one.skew is other.skew
+    return abs(one.skew - other.skew) < MINUTE
 
 
 KEYED: Sequence[str] = tuple(f.name for f in fields(State) if f.name != "progress")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from exporter.config import Config
+from exporter.database.replication import PRIMARY
 from exporter.database.session import Identity
 from exporter.figures import Figure
 from exporter.ledger.aggregate import ZERO, Aggregate, with_figure
@@ -19,6 +20,7 @@ from exporter.ledger.calendar import MINUTE
 from exporter.ledger.model import Bucket, Changes, Series, SkippedValue, SpanRead, TimeRange, Waiting
 from exporter.ledger.reclassify import Reads, last_span, next_stretch
 from exporter.ledger.shadow import Reclassification
+from exporter.scrape.clock import HostClock
 from exporter.scrape.ledger_service import LedgerService
 from exporter.scrape.ledger_settings import settings_for
 from exporter.state.store import FILE_NAME, Store, copied
@@ -355,6 +357,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[L
         ledger.record(quiet(2, 0))
         monkeypatch.setattr(Store, "commit", noted)
         yield ledger, commits
+        ledger.close()
 
 
 def test_time_alone_is_written_once_a_minute(written: tuple[LedgerService, list[Changes]]) -> None:
@@ -369,6 +372,29 @@ def test_time_alone_is_written_once_a_minute(written: tuple[LedgerService, list[
     assert ledger.record(quiet(100, MINUTE))
     assert ledger.present is not None
     assert [changes.progress for changes in commits] == [ledger.present.progress]
+
+
+@pytest.mark.parametrize("step", [-3600, -60, 60, 3600, 86_400])
+def test_a_step_of_the_host_s_clock_is_written(tmp_path: Path, step: int) -> None:
+    """The next process knows by it that the database's clock is as it was."""
+    host = {"elapsed": 0.0, "wall": float(NOW)}
+    clock = HostClock(lambda: host["elapsed"], lambda: host["wall"])
+    with Store(tmp_path) as store:
+        ledger = LedgerService(store, Config(), host=clock)
+        ledger.believe(float(NOW), PRIMARY)
+        begun = ledger.open(Identity("1", "shop", "public.ai_operation_log"), NOW).progress.position
+        ledger.record(SpanRead(TimeRange(begun, NOW - 3 * MINUTE), NOW, {}, sequence=1))
+        ledger.record(quiet(2, 0))
+        for second in (1, 2, 3):
+            host["elapsed"] += 1
+            host["wall"] += 1 + (step if second == 2 else 0)
+            assert ledger.believe(float(NOW + second), PRIMARY).problem is None
+            assert ledger.record(quiet(2 + second, second)) == (second == 2)
+        ledger.close()
+    with Store(tmp_path) as store:
+        again = LedgerService(store, Config(), host=clock)
+        assert again.believe(float(NOW + 3), PRIMARY).problem is None
+        again.close()
 
 
 NEWS = {
@@ -443,6 +469,7 @@ def test_a_process_that_was_killed_reads_on_from_the_time_that_it_has_written(
         assert ledger.present is not None
         assert before == ledger.present.totals
         assert again.present.totals[SERIES][Figure.COST] == 12
+        again.close()
 
 
 def _full(*_: Any) -> None:
