@@ -48,3 +48,4 @@ def test_budgets_that_come_while_users_are_chosen_are_chosen_by(
         collector._follow()
         assert ledger.present is not None
         assert set(ledger.present.shown_users) == {"ann"}
+        ledger.close()

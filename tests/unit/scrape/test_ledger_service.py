@@ -71,6 +71,7 @@ def test_a_read_that_was_overtaken_changes_nothing_that_a_newer_one_has_found_as
         assert present_cost(ledger) == 5
         ledger.record(found(5))
         assert present_cost(ledger) == 0
+        ledger.close()
 
 
 def filled(sequence: int) -> SpanRead:
@@ -120,6 +121,7 @@ def test_a_snapshot_stays_as_it_is_whatever_is_recorded_after_it(
         assert last.gauges.user_spend["ann"] == 7
         assert (last.counters == first.counters) == (disk == "is full")
         assert last.models == {SERIES.model, "m"}
+        ledger.close()
 
 
 def test_a_damaged_state_leaves_nothing_of_what_was_kept_beside_it(tmp_path: Path) -> None:
