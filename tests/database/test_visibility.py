@@ -395,3 +395,18 @@ def test_the_catalog_may_answer_in_another_order(
     monkeypatch.setattr(Opening, "commit_and_ask", turned)
     with running(reader.url, tmp_path) as exporter:
         assert exporter.wait_ready().wait_up().up == 1
+
+
+@pytest.mark.parametrize("moved", ["ALTER TABLE ai_operation_log SET UNLOGGED", "TRUNCATE ai_operation_log"])
+def test_rows_that_a_policy_shows_are_not_taken_for_gone_when_they_have_moved(
+    reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: str
+) -> None:
+    """The snapshot of the scrape does not show what is in another file by now."""
+    reader.see_the_rest()
+    reader.policy(kind="FOR SELECT")
+    with running(reader.url, tmp_path) as exporter:
+        exporter.wait_ready().wait_up()
+        with a_session_that_does(reader.log, moved, monkeypatch, Collector, "_read_window") as waiting:
+            assert_blind(exporter.scrape())
+            assert not waiting
+        assert_spend_is_what_sql_says(exporter.scrape(), reader.log)
