@@ -1,0 +1,93 @@
+"""A table that is rewritten or swapped while a read waits for its lock is read again, and never found empty.
+
+What such a change writes is not there for a snapshot that is older, however many rows there are.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import psycopg
+import pytest
+
+from tests.database.test_kept_statements import CHANGES
+from tests.support.harness import Log, fixed_layout, running, wait_for
+from tests.support.wire import READS_TABLES, READS_THE_LOG
+
+layout = fixed_layout("success")
+
+T = TypeVar("T")
+
+_WAITING = """
+SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+WHERE NOT l.granted AND a.application_name = %s AND a.datname = current_database()
+"""
+_SWAP = (
+    "CREATE TABLE other (LIKE {table} INCLUDING ALL); INSERT INTO other SELECT * FROM {table};"
+    " ALTER TABLE {table} RENAME TO gone; ALTER TABLE other RENAME TO {table}"
+)
+
+
+def while_it_waits(log: Log, reader: str, change: str, read: Callable[[], T]) -> T:
+    """What a read brings whose lock is not free before a change has been made; `reader` is its application's name."""
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(log.url) as other:
+        other.execute(change.encode())
+        reading = pool.submit(read)
+        wait_for(lambda: log.execute(_WAITING, reader) == [(1,)], lambda: f"{reader} waits for no lock")
+        other.commit()
+        return reading.result()
+
+
+MORE_CHANGES = {
+    **CHANGES,
+    "filled_again": "CREATE TEMP TABLE kept AS TABLE ai_operation_log; TRUNCATE ai_operation_log;"
+    " INSERT INTO ai_operation_log TABLE kept",
+    "other_schema": "CREATE SCHEMA archive; CREATE TABLE archive.ai_operation_log (LIKE ai_operation_log INCLUDING ALL);"
+    " INSERT INTO archive.ai_operation_log TABLE ai_operation_log;"
+    " ALTER TABLE ai_operation_log RENAME TO gone; ALTER TABLE archive.ai_operation_log SET SCHEMA public",
+    "dropped_and_made": "CREATE TABLE other (LIKE ai_operation_log INCLUDING ALL);"
+    " INSERT INTO other TABLE ai_operation_log; DROP TABLE ai_operation_log CASCADE;"
+    " ALTER TABLE other RENAME TO ai_operation_log",
+    "clustered": "CLUSTER ai_operation_log USING ai_operation_log_pkey",
+    "unlogged": "ALTER TABLE ai_operation_log SET UNLOGGED",
+}
+_LOCKS = "LOCK TABLE ai_operation_log; "
+
+
+@pytest.mark.parametrize("change", MORE_CHANGES)
+def test_a_scrape_that_waits_for_a_change_of_the_log_reads_all_rows(log: Log, tmp_path: Path, change: str) -> None:
+    with running(log.url, tmp_path, optional_interval=60) as exporter:
+        exporter.wait_ready().wait_up()
+        for number in range(1, 8):
+            log.insert(cost="1")
+            assert exporter.scrape().money == number * 1_000_000
+        scraped = while_it_waits(log, READS_THE_LOG, _LOCKS + MORE_CHANGES[change], exporter.scrape)
+        assert (scraped.up, scraped.money) == (1, 7_000_000)
+        scraped = exporter.scrape()
+        assert (scraped.up, scraped.money) == (1, 7_000_000)
+
+
+BUDGETS = {
+    "decimals": "ALTER TABLE cost_budgets ALTER daily_limit_usd TYPE numeric(20, 10)",
+    "floating": "ALTER TABLE cost_budgets ALTER daily_limit_usd TYPE double precision",
+    "user": "ALTER TABLE cost_budgets ALTER user_id TYPE text",
+    "swapped": _SWAP.format(table="cost_budgets"),
+    "dropped_and_made": "CREATE TABLE other (LIKE cost_budgets INCLUDING ALL); INSERT INTO other TABLE cost_budgets;"
+    " DROP TABLE cost_budgets CASCADE; ALTER TABLE other RENAME TO cost_budgets",
+    "viewed": "ALTER TABLE cost_budgets RENAME TO base; CREATE VIEW cost_budgets AS SELECT * FROM base",
+}
+
+
+@pytest.mark.parametrize("change", BUDGETS)
+def test_a_scrape_that_waits_for_a_change_of_a_table_reads_all_its_rows(
+    log: Log, tmp_path: Path, change: str
+) -> None:
+    log.execute("INSERT INTO cost_budgets (user_id, daily_limit_usd) VALUES (gen_random_uuid(), 10)")
+    with running(log.url, tmp_path) as exporter:
+        exporter.wait_ready().wait_up()
+        assert exporter.scrape().collectors["budgets"] == 1
+        change = "LOCK TABLE cost_budgets; " + BUDGETS[change]
+        scraped = while_it_waits(log, READS_TABLES, change, exporter.scrape)
+        assert scraped.collectors["budgets"] == 1
+        assert len(scraped.having("ai_budget_limit_usd")) == 1
