@@ -12,30 +12,27 @@ from exporter.database.foresight import Question
 from exporter.database.layout import Relation
 
 # Operators are named with their schema: a function behind a view may have set another search path.
-_OTHER_FILE = """
-       c.relfilenode OPERATOR(pg_catalog.<>) 0
-       AND coalesce(pg_catalog.pg_relation_filenode(c.oid) OPERATOR(pg_catalog.<>) c.relfilenode, true)
-"""
-
-_REPLACED = f"""
+_REPLACED = """
 SELECT 1
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
 WHERE c.oid OPERATOR(pg_catalog.=) ANY(%(oids)s::pg_catalog.oid[])
-  AND ({_OTHER_FILE}
+  AND (c.relfilenode OPERATOR(pg_catalog.<>) 0
+         AND coalesce(pg_catalog.pg_relation_filenode(c.oid) OPERATOR(pg_catalog.<>) c.relfilenode, true)
        OR coalesce(pg_catalog.to_regclass(pg_catalog.format('%%I.%%I', n.nspname, c.relname))::pg_catalog.oid
                    OPERATOR(pg_catalog.<>) c.oid, true))
-"""  # noqa: S608
+"""
 
-# What is read with a table or through a view is what the transaction has locked by now; what is new since the snapshot
+# What is read with a table or through a view is what the transaction has locked by now. What is new since the snapshot
 # is not in its catalog.
-_REPLACED_BENEATH = f"""
-UNION ALL
+_REPLACED_BENEATH = """
 SELECT 1
 FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) l.relation
 WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AND l.relation IS NOT NULL
   AND (c.oid IS NULL
-       OR c.relkind OPERATOR(pg_catalog.=) ANY('{{r,m}}'::pg_catalog."char"[]) AND {_OTHER_FILE})
-"""  # noqa: S608
+       OR c.relkind OPERATOR(pg_catalog.=) ANY('{r,m}'::pg_catalog."char"[])
+         AND c.relfilenode OPERATOR(pg_catalog.<>) 0
+         AND coalesce(pg_catalog.pg_relation_filenode(c.oid) OPERATOR(pg_catalog.<>) c.relfilenode, true))
+"""
 
 
 def replaced_question(relations: Iterable[Relation]) -> Question:
@@ -45,4 +42,4 @@ def replaced_question(relations: Iterable[Relation]) -> Question:
     """
     known = {relation.oid: relation for relation in relations}
     is_alone = not any(relation.has_children or relation.kind == "v" for relation in known.values())
-    return Question(_REPLACED if is_alone else _REPLACED + _REPLACED_BENEATH, {"oids": list(known)})
+    return Question(_REPLACED if is_alone else f"{_REPLACED} UNION ALL {_REPLACED_BENEATH}", {"oids": list(known)})

@@ -3,6 +3,7 @@
 What such a change writes is not there for a snapshot that is older, however many rows there are.
 """
 
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,11 @@ from typing import TypeVar
 import psycopg
 import pytest
 
+from exporter.config import Config, QualifiedName
+from exporter.database.conninfo import resolve_conninfo
+from exporter.database.errors import PlanOutdated
+from exporter.database.login import Login
+from exporter.database.transactions import Database
 from tests.database.test_kept_statements import CHANGES
 from tests.support.harness import Log, fixed_layout, running, wait_for
 from tests.support.wire import READS_TABLES, READS_THE_LOG
@@ -75,23 +81,25 @@ SHAPES = {
         {
             "type": "ALTER TABLE ai_operation_log ALTER cost_usd TYPE numeric(20, 10)",
             "partition": "ALTER TABLE ai_operation_log DETACH PARTITION base;"
-            " CREATE TABLE other AS TABLE base; ALTER TABLE ai_operation_log ATTACH PARTITION other DEFAULT",
+            " CREATE TABLE other (LIKE base INCLUDING ALL); INSERT INTO other TABLE base;"
+            " ALTER TABLE ai_operation_log ATTACH PARTITION other DEFAULT",
         },
     ),
     "parent": (
-        "CREATE TABLE child () INHERITS (ai_operation_log);"
-        " WITH moved AS (DELETE FROM ONLY ai_operation_log RETURNING *) INSERT INTO child SELECT * FROM moved",
+        "CREATE TABLE child () INHERITS (ai_operation_log); CREATE RULE down AS ON INSERT TO ai_operation_log"
+        " DO INSTEAD INSERT INTO child VALUES (NEW.*)",
         {
-            "type": "ALTER TABLE ai_operation_log ALTER cost_usd TYPE numeric(20, 10)",
-            "child": "CREATE TABLE other () INHERITS (ai_operation_log); INSERT INTO other SELECT * FROM child;"
+            "type": "DROP RULE down ON ai_operation_log;"
+            " ALTER TABLE ai_operation_log ALTER cost_usd TYPE numeric(20, 10)",
+            "child": "DROP RULE down ON ai_operation_log;"
+            " CREATE TABLE other () INHERITS (ai_operation_log); INSERT INTO other SELECT * FROM child;"
             " DROP TABLE child",
         },
     ),
     "view": (
         "ALTER TABLE ai_operation_log RENAME TO base; CREATE VIEW ai_operation_log AS SELECT * FROM base",
         {
-            "beneath": "LOCK TABLE base; ALTER TABLE base ALTER operation_type SET NOT NULL; CREATE TEMP TABLE kept AS"
-            " TABLE base; TRUNCATE base; INSERT INTO base TABLE kept",
+            "beneath": "CREATE TEMP TABLE kept AS TABLE base; TRUNCATE base; INSERT INTO base TABLE kept",
             "redefined": "CREATE TABLE other AS TABLE base; CREATE OR REPLACE VIEW ai_operation_log AS"
             " SELECT id, operation_type::varchar, operation_id, model_used, user_id, input_tokens, output_tokens,"
             " cost_usd, latency_ms, quality_score, success, error_message, created_at FROM other",
@@ -100,24 +108,21 @@ SHAPES = {
     "view_of_views": (
         "ALTER TABLE ai_operation_log RENAME TO base; CREATE VIEW middle AS SELECT * FROM base;"
         " CREATE VIEW ai_operation_log AS SELECT * FROM middle",
-        {"beneath": "CLUSTER base USING ai_operation_log_created_at_idx; SELECT 1"},
+        {"beneath": "CREATE TEMP TABLE kept AS TABLE base; TRUNCATE base; INSERT INTO base TABLE kept"},
     ),
 }
 
 
 @pytest.mark.parametrize(("shape", "change"), [(shape, name) for shape, (_, all_) in SHAPES.items() for name in all_])
 def test_so_it_does_for_all_that_is_read_with_the_log(log: Log, tmp_path: Path, shape: str, change: str) -> None:
-    for _ in range(7):
-        log.insert(cost="1")
     made, changes = SHAPES[shape]
     log.execute(made)
     with running(log.url, tmp_path, optional_interval=60) as exporter:
         exporter.wait_ready().wait_up()
-        for _ in range(7):
-            assert exporter.scrape().money == 7_000_000
-        # what is below is what is waited for: a view is no table to lock
-        changed = _LOCKS + changes[change]
-        scraped = while_it_waits(log, READS_THE_LOG, changed, exporter.scrape)
+        for number in range(1, 8):
+            log.insert(cost="1")
+            assert exporter.scrape().money == number * 1_000_000
+        scraped = while_it_waits(log, READS_THE_LOG, _LOCKS + changes[change], exporter.scrape)
         assert (scraped.up, scraped.money) == (1, 7_000_000)
         assert exporter.scrape().money == 7_000_000
 
@@ -143,3 +148,32 @@ def test_a_scrape_that_waits_for_a_change_of_a_table_reads_all_its_rows(log: Log
         scraped = while_it_waits(log, READS_TABLES, change, exporter.scrape)
         assert scraped.collectors["budgets"] == 1
         assert scraped.total("ai_budget_users") == 1
+
+
+@pytest.mark.parametrize("change", ["decimals", "floating", "swapped", "filled_again", "dropped_and_made"])
+@pytest.mark.parametrize("together", [True, False], ids=["together", "one_by_one"])
+def test_no_transaction_ends_well_that_found_nothing_of_a_table(log: Log, change: str, *, together: bool) -> None:
+    """Whoever reads: the background reader, `check` and the reports, too."""
+    log.insert(cost="1")
+    config = Config.model_validate({"database": {"url": log.url}})
+    login = Login(resolve_conninfo(config, {}))
+    login.pipelines.taken = together
+    database, name = Database(login, 5, "tests"), QualifiedName(None, "ai_operation_log")
+    count = "SELECT count(*) FROM public.ai_operation_log"
+
+    def read(change: str | None = None) -> None:
+        with database.session(20) as session:
+            relation = session.relation(name, "tables.log")
+            assert relation is not None
+            session.prove_visible(relation)
+            if change is not None:
+                with psycopg.connect(log.url) as other:
+                    other.execute(change.encode())
+            found.extend(session.run(count))
+
+    with contextlib.closing(database):
+        found: list[tuple[int, ...]] = []
+        with pytest.raises(PlanOutdated, match="rewritten or replaced"):
+            read(MORE_CHANGES[change])
+        read()
+        assert found == [(0,), (1,)]
