@@ -14,12 +14,13 @@ from exporter.database.layout import Relation
 # Operators are named with their schema: a function behind a view may have set another search path.
 _REPLACED = """
 SELECT 1
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+FROM pg_catalog.pg_class c
 WHERE c.oid OPERATOR(pg_catalog.=) ANY(%(oids)s::pg_catalog.oid[])
   AND (c.relfilenode OPERATOR(pg_catalog.<>) 0
          AND coalesce(pg_catalog.pg_relation_filenode(c.oid) OPERATOR(pg_catalog.<>) c.relfilenode, true)
-       OR coalesce(pg_catalog.to_regclass(pg_catalog.format('%%I.%%I', n.nspname, c.relname))::pg_catalog.oid
-                   OPERATOR(pg_catalog.<>) c.oid, true))
+       OR coalesce(pg_catalog.to_regclass(pg_catalog.format('%%I.%%I', (
+            SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE n.oid OPERATOR(pg_catalog.=) c.relnamespace
+          ), c.relname))::pg_catalog.oid OPERATOR(pg_catalog.<>) c.oid, true))
 """
 
 # What is read with a table or through a view is what the transaction has locked by now. What is new since the snapshot
