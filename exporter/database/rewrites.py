@@ -11,16 +11,18 @@ from collections.abc import Iterable
 from exporter.database.foresight import Question
 from exporter.database.layout import Relation
 
-# Operators are named with their schema: a function behind a view may have set another search path.
+# Operators are named with their schema: a function behind a view may have set another search path. A view has no file,
+# for which the catalog says 0; of a table that is gone nothing is known now.
 _REPLACED = """
 SELECT 1
-FROM pg_catalog.pg_class c
-WHERE c.oid OPERATOR(pg_catalog.=) ANY(%(oids)s::pg_catalog.oid[])
-  AND (c.relfilenode OPERATOR(pg_catalog.<>) 0
-         AND coalesce(pg_catalog.pg_relation_filenode(c.oid) OPERATOR(pg_catalog.<>) c.relfilenode, true)
-       OR coalesce(pg_catalog.to_regclass(pg_catalog.format('%%I.%%I', (
-            SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE n.oid OPERATOR(pg_catalog.=) c.relnamespace
-          ), c.relname))::pg_catalog.oid OPERATOR(pg_catalog.<>) c.oid, true))
+FROM pg_catalog.unnest(%(oids)s::pg_catalog.oid[]) AS o JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) o
+WHERE coalesce(
+  c.relfilenode OPERATOR(pg_catalog.<>) 0
+    AND pg_catalog.pg_relation_filenode(c.oid) OPERATOR(pg_catalog.<>) c.relfilenode
+  OR pg_catalog.to_regclass(pg_catalog.format('%%I.%%I', (
+       SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE n.oid OPERATOR(pg_catalog.=) c.relnamespace
+     ), c.relname))::pg_catalog.oid OPERATOR(pg_catalog.<>) c.oid,
+  true)
 """
 
 # What is read with a table or through a view is what the transaction has locked by now. What is new since the snapshot
@@ -29,10 +31,10 @@ _REPLACED_BENEATH = """
 SELECT 1
 FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) l.relation
 WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AND l.relation IS NOT NULL
-  AND (c.oid IS NULL
-       OR c.relkind OPERATOR(pg_catalog.=) ANY('{r,m}'::pg_catalog."char"[])
-         AND c.relfilenode OPERATOR(pg_catalog.<>) 0
-         AND coalesce(pg_catalog.pg_relation_filenode(c.oid) OPERATOR(pg_catalog.<>) c.relfilenode, true))
+  AND coalesce(
+    c.relfilenode OPERATOR(pg_catalog.<>) 0
+      AND pg_catalog.pg_relation_filenode(c.oid) OPERATOR(pg_catalog.<>) c.relfilenode,
+    true)
 """
 
 
