@@ -6,7 +6,7 @@ snapshot from before that finds none of them. It happens to a read that waits fo
 The catalog's tables are read by the snapshot, while the functions that are called here look at what is so now.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from exporter.database.foresight import Question
 from exporter.database.layout import Relation
@@ -38,11 +38,15 @@ WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AND l.relation IS
 """
 
 
-def replaced_question(relations: Iterable[Relation]) -> Question:
+def are_alone(relations: Iterable[Relation]) -> bool:
+    """Whether nothing is read with tables or through views."""
+    return not any(relation.has_children or relation.kind == "v" for relation in relations)
+
+
+def replaced_question(relations: Collection[Relation]) -> Question:
     """Asks, behind all that was read of relations in a transaction, for rows: none where all are as they were.
 
     A table that was only packed anew, as `VACUUM FULL` does, counts as rewritten.
     """
-    known = {relation.oid: relation for relation in relations}
-    is_alone = not any(relation.has_children or relation.kind == "v" for relation in known.values())
-    return Question(_REPLACED if is_alone else f"{_REPLACED} UNION ALL {_REPLACED_BENEATH}", {"oids": list(known)})
+    statement = _REPLACED if are_alone(relations) else f"{_REPLACED} UNION ALL {_REPLACED_BENEATH}"
+    return Question(statement, {"oids": list(dict.fromkeys(relation.oid for relation in relations))})

@@ -5,7 +5,7 @@ No statement calls anything but the system's own functions, operators, casts and
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ from exporter.database.log_table import LogTable
 from exporter.database.mapping import find_log
 from exporter.database.opening import Begun, limits
 from exporter.database.replication import Replication
-from exporter.database.rewrites import replaced_question
+from exporter.database.rewrites import are_alone, replaced_question
 from exporter.database.visibility import Visibility, look_for_hidden_rows, refuse_doubts
 
 _LATE = 0.5  # seconds, or a tenth of a statement's time, that it may have more than is left of the transaction's
@@ -234,12 +234,28 @@ class Session:
             roll_back(connection)
             if isinstance(error, psycopg.errors.InvalidSqlStatementName):
                 raise PlanOutdated("the server has forgotten what it was to keep", TRIED_AGAIN) from None
-            # and not where the transaction itself has failed before
-            if isinstance(error, psycopg.ProgrammingError | psycopg.NotSupportedError):
-                self._refused.add(question.statement)
+            self._note_refusal(question, error)
             return
-        if answer.rows:
-            raise PlanOutdated("a table was rewritten or replaced while it was read", TRIED_AGAIN)
+        _refuse_replaced(answer.rows)
+
+    def look_beneath(self) -> None:
+        """As `commit`, before the transaction is ended otherwise; only for what is read through other relations."""
+        question = replaced_question(self._relations)
+        if are_alone(self._relations) or question.statement in self._refused:
+            return
+        try:
+            rows = self.attempt(question.statement, question.parameters)
+        except psycopg.Error as error:
+            if self.lost:
+                raise
+            self._note_refusal(question, error)
+            return
+        _refuse_replaced(rows)
+
+    def _note_refusal(self, question: Question, error: psycopg.Error) -> None:
+        passing = psycopg.OperationalError, psycopg.errors.InFailedSqlTransaction
+        if not isinstance(error, passing):
+            self._refused.add(question.statement)
 
     @contextlib.contextmanager
     def _pipeline(self) -> Iterator[None]:
@@ -432,6 +448,11 @@ class Session:
     def identity(self, log: LogTable) -> Identity:
         """What the state is kept for."""
         return Identity(self._system, self._begun.database, str(log.relation.name))
+
+
+def _refuse_replaced(found: Sequence[Any]) -> None:
+    if found:
+        raise PlanOutdated("a table was rewritten or replaced while it was read", TRIED_AGAIN)
 
 
 def _column_names(cursor: psycopg.Cursor[Any]) -> tuple[str, ...]:

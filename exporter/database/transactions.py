@@ -144,6 +144,7 @@ class Database:
                     raise
                 # the database's own monitoring counts transactions that were rolled back as failures
                 if session.reads_by_policy:
+                    session.look_beneath()
                     self._commit_if_still_visible(session)
                 else:
                     self._commit(session)

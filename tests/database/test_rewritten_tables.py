@@ -16,6 +16,7 @@ from exporter.config import Config, QualifiedName
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import PlanOutdated
 from exporter.database.login import Login
+from exporter.database.one_session import one_session
 from exporter.database.transactions import Database
 from tests.database.test_kept_statements import CHANGES
 from tests.support.harness import Log, fixed_layout, running, wait_for
@@ -148,6 +149,16 @@ def test_a_scrape_that_waits_for_a_change_of_a_table_reads_all_its_rows(log: Log
         scraped = while_it_waits(log, READS_TABLES, change, exporter.scrape)
         assert scraped.collectors["budgets"] == 1
         assert scraped.total("ai_budget_users") == 1
+
+
+def test_a_command_says_that_it_is_to_be_run_again(log: Log) -> None:
+    config = Config.model_validate({"database": {"url": log.url}})
+    with (
+        pytest.raises(PlanOutdated, match="run the command again"),
+        one_session(config, resolve_conninfo(config, {}), "tests", 20) as session,
+    ):
+        session.log(config.classification())
+        log.execute(MORE_CHANGES["swapped"])
 
 
 @pytest.mark.parametrize("change", ["decimals", "floating", "swapped", "filled_again", "dropped_and_made"])
