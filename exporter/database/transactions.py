@@ -139,12 +139,13 @@ class Database:
                         yield session
                     finally:
                         session.end_stream()
+                    if session.reads_by_policy:
+                        session.look_beneath()
                 except BaseException:
                     self._roll_back(connection)
                     raise
                 # the database's own monitoring counts transactions that were rolled back as failures
                 if session.reads_by_policy:
-                    session.look_beneath()
                     self._commit_if_still_visible(session)
                 else:
                     self._commit(session)

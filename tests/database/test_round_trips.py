@@ -133,7 +133,8 @@ def test_a_log_with_policies_is_read_again_where_its_rows_were_written_anew(
     if shape == "partitioned":
         time = log.time_column
         log.execute(
-            "ALTER TABLE ai_operation_log RENAME TO base; ALTER TABLE base DROP CONSTRAINT ai_operation_log_pkey CASCADE;"
+            "ALTER TABLE ai_operation_log RENAME TO base;"
+            " ALTER TABLE base DROP CONSTRAINT ai_operation_log_pkey CASCADE;"
             f" CREATE TABLE ai_operation_log (LIKE base INCLUDING DEFAULTS) PARTITION BY RANGE ({time});"
             " ALTER TABLE ai_operation_log ATTACH PARTITION base DEFAULT;"
             " ALTER TABLE ai_operation_log ENABLE ROW LEVEL SECURITY; GRANT SELECT ON ai_operation_log TO ai_exporter;"
