@@ -16,7 +16,8 @@ from exporter.database.visibility_walk import state_question
 # Whether row-level security is in force comes along, so that most tables need no other question.
 _FIND = """
 SELECT c.relname, (SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE n.oid = c.relnamespace), c.oid::bigint,
-       c.relowner::bigint, c.relkind, c.relhassubclass, pg_catalog.row_security_active(c.oid)
+       c.relowner::bigint, c.relkind, c.relhassubclass, pg_catalog.row_security_active(c.oid),
+       c.relfilenode::bigint
 FROM pg_catalog.pg_class c
 WHERE c.relname = ANY(%(names)s::name[])
 """
@@ -92,6 +93,7 @@ class _Found(NamedTuple):
     kind: str
     has_children: bool
     guarded: bool
+    file: int
 
 
 class _Attribute(NamedTuple):

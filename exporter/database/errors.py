@@ -45,6 +45,14 @@ class DatabaseError(UserError):
         super().__init__(f"{self.detail} — {self.hint}")
 
     @property
+    def is_outdated(self) -> bool:
+        """Whether a table may have changed while it was read, so that it is worth reading again at once.
+
+        The server refuses a statement that was composed by what the catalog said of columns and tables before.
+        """
+        return isinstance(self, SchemaProblem) and (self.sqlstate or "").startswith("42")
+
+    @property
     def detail(self) -> str:
         """What happened, and the reason that libpq or the server gave."""
         if not self.said or self.said.lower() in self.message.lower():
@@ -93,7 +101,16 @@ class TableLocked(QueryTimeout):
 
 
 class PlanOutdated(DatabaseError):  # noqa: N818
-    """The table has changed since the server planned a statement that it keeps. The plan is forgotten: read again."""
+    """A table has changed since a kept statement was planned, or since the snapshot: read again.
+
+    The plan is forgotten.
+    """
+
+    is_outdated = True
+
+
+class VisibilityOutdated(NotVisible, PlanOutdated):
+    """What shows all rows, or the table itself, has changed since the snapshot: read again."""
 
 
 class TooManyRows(DatabaseError):  # noqa: N818

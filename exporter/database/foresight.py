@@ -112,7 +112,7 @@ class CatalogReader:
         prepare: bool = False,
     ) -> None:
         self._connection = connection
-        self._prepare = prepare
+        self.prepares = prepare
         self._ahead = list(ahead)
         known = [question for question, _ in self._ahead]
         self._soon = [question for question in soon if question not in known]
@@ -161,7 +161,7 @@ class CatalogReader:
             self._soon = []
             with pipelined(self._connection):
                 self._connection.execute(NO_ROWS)
-                batch = Batch(self._connection, [question, *others], prepare=self._prepare)
+                batch = Batch(self._connection, [question, *others], prepare=self.prepares)
             answer, *answers = batch.answers()
             self._ahead += zip(others, answers, strict=True)
         else:

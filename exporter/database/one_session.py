@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from exporter.config import Config
 from exporter.database.conninfo import ConnInfo
+from exporter.database.errors import PlanOutdated
 from exporter.database.session import Session
 from exporter.database.transactions import Database
 
@@ -19,5 +20,8 @@ def one_session(
     """
     name, accepted = f"ai-operation-exporter-{command}", config.tables.accept_unproven
     database = Database(info, config.database.connect_timeout, name, accepted)
-    with contextlib.closing(database), database.session(seconds, statement_seconds) as session:
-        yield session
+    try:
+        with contextlib.closing(database), database.session(seconds, statement_seconds) as session:
+            yield session
+    except PlanOutdated as error:
+        raise type(error)(error.message, "run the command again") from None

@@ -5,7 +5,7 @@ No statement calls anything but the system's own functions, operators, casts and
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from psycopg.rows import RowFactory, tuple_row
 from exporter.config import Classification, QualifiedName
 from exporter.database.catalog import find_relation, mean_the_same
 from exporter.database.columns import Column
-from exporter.database.connection import NO_ROWS, Connection, Rows, execute_numbered, is_lost, pipelined
+from exporter.database.connection import NO_ROWS, Connection, Rows, execute_numbered, is_lost, pipelined, roll_back
 from exporter.database.conninfo import ConnInfo
 from exporter.database.encoding import Charset, Numbered, charset_of, encode_statement
 from exporter.database.errors import (
@@ -27,12 +27,13 @@ from exporter.database.errors import (
     SchemaProblem,
     translate,
 )
-from exporter.database.foresight import Answer, CatalogReader, Question
+from exporter.database.foresight import Answer, Batch, CatalogReader, Question
 from exporter.database.layout import KNOWN_COLUMNS, Relation
 from exporter.database.log_table import LogTable
 from exporter.database.mapping import find_log
 from exporter.database.opening import Begun, limits
 from exporter.database.replication import Replication
+from exporter.database.rewrites import are_alone, replaced_question
 from exporter.database.visibility import Visibility, look_for_hidden_rows, refuse_doubts
 
 _LATE = 0.5  # seconds, or a tenth of a statement's time, that it may have more than is left of the transaction's
@@ -120,6 +121,7 @@ class Session:
         self._cursor = cursor
         self._info = info
         self._table: QualifiedName | None = None
+        self._relations: list[Relation] = []
         self._streamed: Iterator[Any] = iter(())
         self._deadline = deadline
         self._longest = longest
@@ -211,6 +213,49 @@ class Session:
             if not self.lost:
                 connection.execute("ROLLBACK TO attempt")
             raise
+
+    def commit(self) -> None:
+        """End the transaction, and see in the same round trip whether its snapshot served for all that was read.
+
+        Raises `PlanOutdated` where it did not. Where the server does not tell, that is not asked again.
+        """
+        connection, question = self._cursor.connection, replaced_question(self._relations)
+        if not self._relations or question.statement in self._refused:
+            connection.execute("COMMIT")
+            return
+        try:
+            with self._pipeline():
+                batch = Batch(connection, [question], prepare=self.catalog.prepares)
+                connection.execute("COMMIT")
+            (answer,) = batch.answers()
+        except psycopg.Error as error:
+            if self.lost:
+                raise
+            roll_back(connection)
+            if isinstance(error, psycopg.errors.InvalidSqlStatementName):
+                raise PlanOutdated("the server has forgotten what it was to keep", TRIED_AGAIN) from None
+            self._note_refusal(question, error)
+            return
+        _refuse_replaced(answer.rows)
+
+    def look_beneath(self) -> None:
+        """As `commit`, before the transaction is ended otherwise; only for what is read through other relations."""
+        question = replaced_question(self._relations)
+        if are_alone(self._relations) or question.statement in self._refused:
+            return
+        try:
+            rows = self.attempt(question.statement, question.parameters)
+        except psycopg.Error as error:
+            if self.lost:
+                raise
+            self._note_refusal(question, error)
+            return
+        _refuse_replaced(rows)
+
+    def _note_refusal(self, question: Question, error: psycopg.Error) -> None:
+        passing = psycopg.OperationalError, psycopg.errors.InFailedSqlTransaction
+        if not isinstance(error, passing):
+            self._refused.add(question.statement)
 
     @contextlib.contextmanager
     def _pipeline(self) -> Iterator[None]:
@@ -399,12 +444,20 @@ class Session:
         return self._found(find_relation(self.catalog, name, setting, self._begun.path, log))
 
     def _found(self, relation: Relation | None) -> Relation | None:
-        self._table = None if relation is None else relation.name
+        self._table = None
+        if relation is not None:
+            self._table = relation.name
+            self._relations.append(relation)
         return relation
 
     def identity(self, log: LogTable) -> Identity:
         """What the state is kept for."""
         return Identity(self._system, self._begun.database, str(log.relation.name))
+
+
+def _refuse_replaced(found: Sequence[Any]) -> None:
+    if found:
+        raise PlanOutdated("a table was rewritten or replaced while it was read", TRIED_AGAIN)
 
 
 def _column_names(cursor: psycopg.Cursor[Any]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from exporter.database.errors import (
     TRIED_AGAIN,
     DatabaseError,
     DatabaseUnavailable,
-    NotVisible,
+    VisibilityOutdated,
     given_up,
     no_answer,
     translate,
@@ -139,14 +139,16 @@ class Database:
                         yield session
                     finally:
                         session.end_stream()
+                    if session.reads_by_policy:
+                        session.look_beneath()
                 except BaseException:
-                    self._end(connection, failed=True)
+                    self._roll_back(connection)
                     raise
                 # the database's own monitoring counts transactions that were rolled back as failures
                 if session.reads_by_policy:
                     self._commit_if_still_visible(session)
                 else:
-                    self._end(connection)
+                    self._commit(session)
                 self._succeeded(session, purpose)
         except psycopg.Error as error:
             failure = self._in_our_words(error, session)
@@ -187,8 +189,14 @@ class Database:
             composed=self._composed,
         )
 
+    def _commit(self, session: Session) -> None:
+        try:
+            session.commit()
+        except psycopg.Error:
+            self.close()
+
     def _commit_if_still_visible(self, session: Session) -> None:
-        """End the transaction; raises `NotVisible` where what shows all rows has changed since it began.
+        """End the transaction; raises `VisibilityOutdated` where what shows all rows has changed since it began.
 
         The catalog is as of the beginning, while a statement obeys the policies that stand when it gets the table's
         lock. From then on they stay until the transaction ends. So the same questions are asked again after it.
@@ -201,7 +209,7 @@ class Database:
             prepare=self._is_direct,
         )
         if not session.is_confirmed_by(answers):
-            raise NotVisible(
+            raise VisibilityOutdated(
                 "policies, columns or the table itself were changed while it was read: it cannot be proven that every "
                 "row was visible",
                 TRIED_AGAIN,
@@ -382,12 +390,9 @@ class Database:
         with _DEADLINES.at(max(moment, time.monotonic() + _SOONEST), cut_off):
             yield
 
-    def _end(self, connection: Connection, *, failed: bool = False) -> None:
+    def _roll_back(self, connection: Connection) -> None:
         try:
-            if failed:
-                roll_back(connection)
-            else:
-                connection.execute("COMMIT")
+            roll_back(connection)
         except psycopg.Error:
             self.close()
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import psycopg
 
 from exporter.config import Config
-from exporter.database.errors import DatabaseError, QueryTimeout, TableLocked
+from exporter.database.errors import DatabaseError, PlanOutdated, QueryTimeout, TableLocked
 from exporter.database.log_table import LogTable
 from exporter.database.login import Login
 from exporter.database.reader import has_rows, read_rows, read_undated
@@ -228,8 +228,12 @@ class BackgroundReader:
         # what is left in any case is for the routes, which are read after the log
         longest = min(self._chunk.statement_seconds, 0.8 * seconds)
         tables = [(self._ledger.wanted.log_table, None)]
-        with self._database.session(seconds, statement_seconds=longest, tables=tables) as session:
-            work = self._read_next(session)
+        try:
+            with self._database.session(seconds, statement_seconds=longest, tables=tables) as session:
+                work = self._read_next(session)
+        except PlanOutdated:
+            self._drift.forget()
+            raise
         # no transaction is open while the ledger computes or the disk is written
         for record in work.records:
             record()

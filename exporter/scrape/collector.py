@@ -14,7 +14,7 @@ from exporter.config.sections import Groups, Users
 from exporter.database.approvals import plan_approvals
 from exporter.database.budgets import Budgets, group_budgets, plan_budgets
 from exporter.database.display_names import plan_user_names
-from exporter.database.errors import DatabaseError, IdentityMismatch, PlanOutdated
+from exporter.database.errors import DatabaseError, IdentityMismatch
 from exporter.database.log_table import LogTable
 from exporter.database.login import Login
 from exporter.database.reader import read_span
@@ -239,7 +239,9 @@ class Collector:
     def _read_log(self, attempt: Attempt, seconds: float) -> bool:
         try:
             window, stale = self._read_in_a_session(attempt, seconds)
-        except PlanOutdated:
+        except DatabaseError as error:
+            if not error.is_outdated:
+                raise
             # the transaction has failed; the next one plans anew
             window, stale = self._read_in_a_session(attempt, seconds - (time.monotonic() - attempt.begun))
         # only now: a server may begin a transaction and then say no more

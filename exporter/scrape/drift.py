@@ -42,6 +42,11 @@ class DriftSampler:
                 break
         return self._read_until >= end
 
+    def forget(self) -> None:
+        """Begin the day again: what was read of it may lack rows."""
+        if self.under_way:
+            self._day, self._read_until = self._day - 1, 0
+
     def compare(self, state: State) -> None:
         """Compare what was read with what the ledger holds for the day."""
         with self._ledger.reading():

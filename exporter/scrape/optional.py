@@ -200,7 +200,12 @@ class OptionalTables:
         begun = time.monotonic()
         retry = False
         try:
-            value = self._read(name, seconds)
+            try:
+                value = self._read(name, seconds)
+            except DatabaseError as error:
+                if not error.is_outdated:
+                    raise
+                value = self._read(name, seconds)
         except DatabaseUnavailable as error:
             self._unavailable(number, str(error))
             return True

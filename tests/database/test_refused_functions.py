@@ -8,11 +8,13 @@ import pytest
 from exporter.config import Config
 from exporter.database import opening
 from exporter.database.conninfo import resolve_conninfo
+from exporter.database.foresight import ROUND_TRIPS
 from exporter.database.login import Login
 from exporter.database.transactions import Database
 from exporter.demo.schema import load_schema
 from tests.support.harness import Log, assert_shows_what_sql_says, fixed_layout, running
 from tests.support.preflight import check, populate
+from tests.support.wire import READS_THE_LOG, wire_to
 
 REFUSALS = {
     "0A000": "feature_not_supported",
@@ -72,6 +74,19 @@ def test_a_window_is_read_whole_where_a_server_does_not_say_how_it_keeps_rows(
         for _ in range(3):
             log.insert(3, cost="0.5")
             assert_shows_what_sql_says(exporter.scrape(), log)
+
+
+@pytest.mark.parametrize("state", REFUSALS)
+def test_a_log_is_read_where_a_server_does_not_say_which_file_a_table_has(log: Log, tmp_path: Path, state: str) -> None:
+    refuse(log.connection, "pg_relation_filenode(regclass)", "oid", state)
+    with wire_to(log.url) as wire, running(wire.url, tmp_path, optional_interval=60) as exporter:
+        exporter.wait_ready().wait_up()
+        exporter.scrape()
+        for _ in range(3):
+            log.insert(3, cost="0.5")
+            before = wire.of(READS_THE_LOG)
+            assert_shows_what_sql_says(exporter.scrape(), log)
+            assert wire.of(READS_THE_LOG) - before <= ROUND_TRIPS
 
 
 @pytest.mark.parametrize("state", [*REFUSALS, None])

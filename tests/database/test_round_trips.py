@@ -13,6 +13,7 @@ from psycopg import sql
 from exporter.database.foresight import ROUND_TRIPS, ROUND_TRIPS_WITHOUT
 from exporter.demo.schema import Layout
 from exporter.preflight import run_check
+from tests.database.test_rewritten_tables import while_it_waits
 from tests.support import ROOT
 from tests.support.harness import (
     Log,
@@ -123,6 +124,30 @@ def test_it_does_so_where_rows_are_shown_by_a_policy(log: Log, by_policy: str, t
         assert_three_round_trips(log, exporter, wire)
         # a Flush behind the end of a transaction keeps a pooler's server for nothing, until the next one has ended
         assert wire.strays.total() == 0
+
+
+@pytest.mark.parametrize("shape", ["table", "partitioned"])
+def test_a_log_with_policies_is_read_again_where_its_rows_were_written_anew(
+    log: Log, by_policy: str, tmp_path: Path, shape: str
+) -> None:
+    if shape == "partitioned":
+        time = log.time_column
+        log.execute(
+            "ALTER TABLE ai_operation_log RENAME TO base;"
+            " ALTER TABLE base DROP CONSTRAINT ai_operation_log_pkey CASCADE;"
+            f" CREATE TABLE ai_operation_log (LIKE base INCLUDING DEFAULTS) PARTITION BY RANGE ({time});"
+            " ALTER TABLE ai_operation_log ATTACH PARTITION base DEFAULT;"
+            " ALTER TABLE ai_operation_log ENABLE ROW LEVEL SECURITY; GRANT SELECT ON ai_operation_log TO ai_exporter;"
+            " CREATE POLICY ai_exporter_reads ON ai_operation_log FOR SELECT TO ai_exporter USING (true)"
+        )
+    with running(by_policy, tmp_path, optional_interval=60) as exporter:
+        exporter.wait_ready().wait_up()
+        for number in range(1, 8):
+            log.insert(cost="1")
+            assert exporter.scrape().money == number * 1_000_000
+        change = "LOCK TABLE ai_operation_log; ALTER TABLE ai_operation_log ALTER cost_usd TYPE numeric(20, 10)"
+        scraped = while_it_waits(log, READS_THE_LOG, change, exporter.scrape)
+        assert (scraped.up, scraped.money) == (1, 7_000_000)
 
 
 def test_a_policy_that_is_gone_is_noticed_by_the_next_scrape(log: Log, by_policy: str, tmp_path: Path) -> None:

@@ -109,6 +109,19 @@ def test_what_was_summed_by_settings_that_changed_is_dropped(ledger: Ledger) -> 
     assert ledger.spans[begun].hi - ledger.spans[begun].lo == DAY
 
 
+def test_a_day_of_which_rows_may_be_lacking_is_begun_anew(log: Log, ledger: Ledger) -> None:
+    sampler = DriftSampler(ledger)  # type: ignore[arg-type]
+    unseen = [log.delete(row) for row in list(log.rows.values())]
+    assert not sampler.read(Hurried(), None, ledger.state, HOUR)  # type: ignore[arg-type]
+    for row in unseen:
+        log.put(row)
+    sampler.forget()
+    begun = len(ledger.spans)
+    sample(sampler, ledger, Patient(), DAY)
+    assert sampler.drift == 0
+    assert ledger.spans[begun].lo == ledger.spans[0].lo
+
+
 def test_without_a_whole_past_day_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = Ledger(started(Log()), monkeypatch)
     sampler = DriftSampler(ledger)  # type: ignore[arg-type]
