@@ -14,6 +14,7 @@ from exporter.database.errors import SchemaProblem
 from exporter.database.transactions import Database
 from exporter.database.window import WindowReader
 from exporter.ledger.model import TimeRange
+from exporter.scrape.collector import Collector
 from tests.support.harness import Log, fixed_layout, running
 from tests.support.wire import READS_TABLES, READS_THE_LOG, wire_to
 
@@ -237,3 +238,36 @@ def test_what_a_server_has_forgotten_is_prepared_again_after_transactions_that_f
     for _ in range(3):
         assert look(database) == (connection, columns)
     assert kept(connection) > 0
+
+
+MEANWHILE = {
+    **CHANGES,
+    "renamed": "ALTER TABLE ai_operation_log RENAME created_at TO executed_at",
+    "renamed_model": "ALTER TABLE ai_operation_log RENAME model_used TO model",
+    "made_anew": "CREATE TABLE other AS SELECT * FROM ai_operation_log;"
+    " ALTER TABLE other RENAME created_at TO executed_at;"
+    " DROP TABLE ai_operation_log; ALTER TABLE other RENAME TO ai_operation_log",
+}
+
+
+@pytest.mark.parametrize("change", MEANWHILE)
+def test_a_change_of_the_table_in_the_middle_of_a_scrape_costs_none(
+    log: Log, tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Collector._read_window
+    waiting: list[str] = []
+
+    def changed(*what: Any) -> Any:
+        while waiting:
+            log.execute(waiting.pop())
+        return read(*what)
+
+    monkeypatch.setattr(Collector, "_read_window", changed)
+    with running(log.url, tmp_path, optional_interval=60) as exporter:
+        exporter.wait_ready().wait_up()
+        for number in range(1, 8):
+            log.insert(cost="1")
+            assert exporter.scrape().money == number * 1_000_000
+        waiting.append(MEANWHILE[change])
+        assert [(seen.up, seen.money) for seen in (exporter.scrape(), exporter.scrape())] == [(1, 7_000_000)] * 2
+        assert not waiting
