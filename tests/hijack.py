@@ -55,7 +55,7 @@ LOCKERS = (
     "exporter/database/writing.py",
     "exporter/demo/locked.py",
 )
-"""The modules whose statements run where the search path may not be locked: they name the schema of all they call."""
+"""The modules whose statements run where the search path may be another: they name the schema of all that they call."""
 
 ADVISERS = ("exporter/advisor/calls.py", "exporter/database/views.py")
 """The modules whose SQL is only printed, and locks the search path of whoever sends it."""

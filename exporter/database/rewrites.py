@@ -12,10 +12,12 @@ from exporter.database.foresight import Question
 from exporter.database.layout import Relation
 
 # Operators are named with their schema: a function behind a view may have set another search path. A view has no file,
-# for which the catalog says 0; of a table that is gone nothing is known now.
+# for which the catalog says 0; of a table that is gone nothing is known now. The sub-select hides from the planner how
+# many tables there are, so that the server keeps one plan for all.
 _REPLACED = """
 SELECT 1
-FROM pg_catalog.unnest(%(oids)s::pg_catalog.oid[]) AS o JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) o
+FROM pg_catalog.unnest((SELECT %(oids)s::pg_catalog.oid[])) AS o
+JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) o
 WHERE coalesce(
   c.relfilenode OPERATOR(pg_catalog.<>) 0
     AND pg_catalog.pg_relation_filenode(c.oid) OPERATOR(pg_catalog.<>) c.relfilenode
