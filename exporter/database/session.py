@@ -217,7 +217,7 @@ class Session:
     def commit(self) -> None:
         """End the transaction, and see in the same round trip whether its snapshot served for all that was read.
 
-        Raises `PlanOutdated` where it did not. Where the server does not tell, that is not asked again.
+        Raises `PlanOutdated` where it did not. Where the server does not tell, the read stands.
         """
         connection, question = self._cursor.connection, replaced_question(self._relations)
         if not self._relations or question.statement in self._refused:
@@ -232,8 +232,6 @@ class Session:
             if self.lost:
                 raise
             roll_back(connection)
-            if isinstance(error, psycopg.errors.InvalidSqlStatementName):
-                raise PlanOutdated("the server has forgotten what it was to keep", TRIED_AGAIN) from None
             self._note_refusal(question, error)
             return
         _refuse_replaced(answer.rows)
@@ -253,7 +251,12 @@ class Session:
         _refuse_replaced(rows)
 
     def _note_refusal(self, question: Question, error: psycopg.Error) -> None:
-        passing = psycopg.OperationalError, psycopg.errors.InFailedSqlTransaction
+        # a server that has forgotten what it keeps, or a transaction that has failed before, is not one that refuses
+        passing = (
+            psycopg.OperationalError,
+            psycopg.errors.InFailedSqlTransaction,
+            psycopg.errors.InvalidSqlStatementName,
+        )
         if not isinstance(error, passing):
             self._refused.add(question.statement)
 

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from exporter.config import Config, QualifiedName
+from exporter.database.connection import Connection
 from exporter.database.conninfo import resolve_conninfo
 from exporter.database.errors import PlanOutdated
 from exporter.database.login import Login
@@ -165,7 +166,10 @@ def test_a_command_says_that_it_is_to_be_run_again(log: Log) -> None:
 
 @pytest.mark.parametrize("change", ["decimals", "floating", "swapped", "filled_again", "dropped_and_made"])
 @pytest.mark.parametrize("together", [True, False], ids=["together", "one_by_one"])
-def test_no_transaction_ends_well_that_found_nothing_of_a_table(log: Log, change: str, *, together: bool) -> None:
+@pytest.mark.parametrize("forgets", [True, False], ids=["forgets", "keeps"])
+def test_no_transaction_ends_well_that_found_nothing_of_a_table(
+    log: Log, change: str, *, together: bool, forgets: bool
+) -> None:
     """Whoever reads: the background reader, `check` and the reports, too."""
     log.insert(cost="1")
     config = Config.model_validate({"database": {"url": log.url}})
@@ -179,6 +183,7 @@ def test_no_transaction_ends_well_that_found_nothing_of_a_table(log: Log, change
             relation = session.relation(name, "tables.log")
             assert relation is not None
             session.prove_visible(relation)
+            connections.append(session.connection)
             if change is not None:
                 with psycopg.connect(log.url) as other:
                     other.execute(change.encode())
@@ -186,6 +191,13 @@ def test_no_transaction_ends_well_that_found_nothing_of_a_table(log: Log, change
 
     with contextlib.closing(database):
         found: list[tuple[int, ...]] = []
+        connections: list[Connection] = []
+        if forgets:
+            for _ in range(3):
+                read()
+                connections[-1].pgconn.exec_(b"DEALLOCATE ALL")
+            read()
+        found.clear()
         with pytest.raises(PlanOutdated, match="rewritten or replaced"):
             read(MORE_CHANGES[change])
         read()
