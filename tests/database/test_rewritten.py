@@ -138,7 +138,7 @@ HARMLESS = {
 }
 
 
-@pytest.mark.parametrize("kind", ["table", "pooler", "view", "partition"])
+@pytest.mark.parametrize("kind", ["table", "view"])
 @pytest.mark.parametrize("happens", HARMLESS)
 def test_what_moves_no_rows_costs_no_scrape(
     log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, happens: str
