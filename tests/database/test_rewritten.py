@@ -62,13 +62,19 @@ def before_reading(monkeypatch: pytest.MonkeyPatch, of: type, at: str, happens: 
     monkeypatch.setattr(of, at, changed)
 
 
-@pytest.mark.parametrize("kind", BELOW)
-@pytest.mark.parametrize("rewritten", REWRITTEN)
+# PostgreSQL changes no type of a column that a view shows
+CASES = [
+    (kind, rewritten)
+    for kind in BELOW
+    for rewritten in REWRITTEN
+    if not (kind.startswith("view") and rewritten == "another type")
+]
+
+
+@pytest.mark.parametrize(("kind", "rewritten"), CASES)
 def test_a_scrape_does_not_take_the_rows_for_gone(
     log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, rewritten: str
 ) -> None:
-    if kind.startswith("view") and rewritten == "another type":
-        pytest.skip("PostgreSQL changes no type that a view shows")
     log.execute(BELOW[kind] or "SELECT")
     waiting: list[str] = []
     with psycopg.connect(log.url, autocommit=True) as other:
