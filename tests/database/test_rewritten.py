@@ -153,10 +153,7 @@ def test_what_moves_no_rows_costs_no_scrape(
     waiting: list[str] = []
     with psycopg.connect(log.url, autocommit=True) as other:
         before_reading(monkeypatch, Collector, "_read_window", lambda: do_all(waiting, other))
-        with (
-            wire_to(log.url, like_a_pooler=kind == "pooler") as wire,
-            running(wire.url, tmp_path, optional_interval=60) as exporter,
-        ):
+        with running(log.url, tmp_path, optional_interval=60) as exporter:
             exporter.wait_ready().wait_up()
             log.insert(cost="1")
             for _ in range(2):
